@@ -1,0 +1,87 @@
+"""Checks a ResNet's geometry options and works out strides and dilations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backbones.arch import ArchSpec
+from backbones.errors import UserInputError
+
+
+class TrunkOptions:
+    """Strides, dilations and stages to build, from what the user asked for.
+
+    Attributes:
+        out_indices: 0-based stages to put out.
+        stages_built: number of stages that are needed for them.
+        stem_stride: 1, 2 or 4.
+        strides: stride of each stage built.
+        dilations: dilation of each stage built.
+        cumulative_strides: stride against the picture after each stage built.
+    """
+
+    def __init__(
+        self,
+        arch: ArchSpec,
+        out_indices: Sequence[int] | None,
+        output_stride: int | None,
+        strides: Sequence[int] | None,
+        stem_stride: int | None,
+        num_classes: int | None,
+        frozen_stages: int,
+    ) -> None:
+        total = len(arch.depths)
+        self.out_indices = _out_indices(arch, out_indices, num_classes)
+        self.stages_built = max(self.out_indices) + 1
+        self.stem_stride = arch.stem_stride if stem_stride is None else stem_stride
+        if self.stem_stride not in (1, 2, 4):
+            raise UserInputError(f"stem_stride={stem_stride}: expected 1, 2 or 4")
+        if not -1 <= frozen_stages <= total:
+            raise UserInputError(f"frozen_stages={frozen_stages}: expected -1 (none) to {total} for {arch.name}")
+        if strides is not None and output_stride is not None:
+            raise UserInputError("strides and output_stride exclude each other: strides never dilates, give one")
+        wanted = _strides(arch, strides, self.stages_built)
+        self.strides, self.dilations, self.cumulative_strides = _dilate(wanted, self.stem_stride, output_stride)
+
+
+def _out_indices(arch: ArchSpec, out_indices: Sequence[int] | None, num_classes: int | None) -> tuple[int, ...]:
+    last = len(arch.depths) - 1
+    if num_classes is not None:
+        if num_classes < 1:
+            raise UserInputError(f"num_classes={num_classes}: expected 1 or more")
+        if out_indices is not None:
+            raise UserInputError("out_indices and num_classes exclude each other: a classifier puts out logits")
+        return (last,)
+    indices = (last,) if out_indices is None else tuple(out_indices)
+    if not indices or list(indices) != sorted(set(indices)) or not all(0 <= i <= last for i in indices):
+        raise UserInputError(f"out_indices={indices}: expected rising 0-based stages of {arch.name}, 0 to {last}")
+    return indices
+
+
+def _strides(arch: ArchSpec, strides: Sequence[int] | None, built: int) -> list[int]:
+    total = len(arch.depths)
+    if strides is None:
+        return [1, *[2] * (total - 1)][:built]
+    if len(strides) not in (built, total) or any(stride not in (1, 2) for stride in strides):
+        raise UserInputError(f"strides={tuple(strides)}: expected {built} numbers, each 1 or 2, one a stage")
+    return list(strides)[:built]
+
+
+def _dilate(
+    wanted: list[int], stem_stride: int, output_stride: int | None
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Replaces strides past `output_stride` by dilation, as torchvision's `replace_stride_with_dilation` does."""
+    if output_stride is not None and (output_stride < stem_stride or output_stride & (output_stride - 1)):
+        raise UserInputError(
+            f"output_stride={output_stride}: expected a power of 2, at least the stem's stride {stem_stride}"
+        )
+    strides, dilations, cumulative = [], [], []
+    total, dilation = stem_stride, 1
+    for stride in wanted:
+        if output_stride is not None and total * stride > output_stride:
+            dilation, stride = dilation * stride, 1
+        total *= stride
+        strides.append(stride)
+        dilations.append(dilation)
+        cumulative.append(total)
+    return tuple(strides), tuple(dilations), tuple(cumulative)

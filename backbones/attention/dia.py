@@ -1,0 +1,41 @@
+"""Dense-and-Implicit Attention (Huang et al., AAAI 2020): one recurrent cell shared by a stage."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from backbones.attention.base import Attention, State
+from backbones.errors import UserInputError
+
+
+class DIA(Attention):
+    """A light LSTM cell over the connected blocks of a stage; its hidden state is the mask.
+
+    `i, f, g, o = A(GAP(x)) + B(h)`; `c' = sigmoid(f) c + sigmoid(i) tanh(g)`; `h' = sigmoid(o) sigmoid(c')`.
+    A and B are Linear - ReLU - Linear with biases. The last sigmoid (not tanh) makes `h'` a mask; no other follows.
+
+    Args:
+        channels: channels C of the map, and of the hidden state.
+        reduction: C // reduction channels in between; 4 on CIFAR, 20 on ImageNet.
+    """
+
+    def __init__(self, channels: int, reduction: int = 4) -> None:
+        super().__init__(channels)
+        if not 1 <= reduction <= channels:
+            raise UserInputError(f"dia: reduction={reduction} for {channels} channels, expected 1 to {channels}")
+        self.input_gates = _bottleneck(channels, channels // reduction)
+        self.hidden_gates = _bottleneck(channels, channels // reduction)
+
+    def gate(self, x_NCHW: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Mask (N, C, 1, 1) and the advanced state; `state=None` stands for zeros."""
+        squeezed_NC = x_NCHW.mean((2, 3))
+        h_NC, c_NC = (torch.zeros_like(squeezed_NC),) * 2 if state is None else state
+        i, f, g, o = (self.input_gates(squeezed_NC) + self.hidden_gates(h_NC)).chunk(4, dim=1)
+        c_NC = f.sigmoid() * c_NC + i.sigmoid() * g.tanh()
+        h_NC = o.sigmoid() * c_NC.sigmoid()
+        return h_NC[:, :, None, None], (h_NC, c_NC)
+
+
+def _bottleneck(channels: int, between: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(channels, between), nn.ReLU(inplace=True), nn.Linear(between, 4 * channels))

@@ -1,0 +1,32 @@
+"""Squeeze-and-Excitation (Hu et al., CVPR 2018)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from backbones.attention.base import Attention, State, he_init_
+from backbones.errors import UserInputError
+
+
+class SE(Attention):
+    """`sigmoid(fc2(relu(fc1(GAP(x)))))`, both layers with bias.
+
+    Args:
+        channels: channels C of the map.
+        reduction: C / reduction channels in between; 16 in the papers, everywhere.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__(channels)
+        if not 1 <= reduction <= channels:
+            raise UserInputError(f"se: reduction={reduction} for {channels} channels, expected 1 to {channels}")
+        self.fc1 = nn.Linear(channels, channels // reduction)
+        self.fc2 = nn.Linear(channels // reduction, channels)
+        he_init_(self.fc1)
+        he_init_(self.fc2)
+
+    def gate(self, x_NCHW: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Mask (N, C, 1, 1); the state is handed through."""
+        squeezed_NC = x_NCHW.mean((2, 3))
+        mask_NC = self.fc2(self.fc1(squeezed_NC).relu_()).sigmoid()
+        return mask_NC[:, :, None, None], state

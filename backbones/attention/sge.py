@@ -1,0 +1,57 @@
+"""Spatial Group-wise Enhance (Li et al., 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from backbones.attention.base import Attention, State, gated_add
+from backbones.errors import UserInputError
+
+_EPS = 1e-5
+
+
+class SGE(Attention):
+    """Each group of channels is masked by its similarity to the group's own mean, standardised over space.
+
+    The standard deviation is the unbiased one (N - 1), as in the authors' code; the paper writes the biased one.
+    On a 1x1 map, where it is undefined, the standardised similarity is 0: the mask is `sigmoid(bias)`.
+
+    Args:
+        channels: channels C of the map, a multiple of `groups`.
+        groups: G; 64 on ImageNet, 4 on CIFAR.
+    """
+
+    def __init__(self, channels: int, groups: int = 64) -> None:
+        super().__init__(channels)
+        if groups < 1 or channels % groups:
+            raise UserInputError(f"sge: groups={groups} does not divide the {channels} channels")
+        self.groups = groups
+        self.weight = nn.Parameter(torch.zeros(groups))
+        self.bias = nn.Parameter(torch.ones(groups))
+
+    def _mask(self, x_NCHW: Tensor) -> Tensor:
+        """Mask (N, G, 1, H, W)."""
+        x_NGcHW = x_NCHW.unflatten(1, (self.groups, -1))
+        similarity_NGHW = (x_NGcHW * x_NGcHW.mean((3, 4), keepdim=True)).sum(2)
+        centred = similarity_NGHW - similarity_NGHW.mean((2, 3), keepdim=True)
+        positions = centred.shape[2] * centred.shape[3]
+        std = (centred.square().sum((2, 3), keepdim=True) / max(positions - 1, 1)).sqrt()
+        scaled = centred / (std + _EPS) * self.weight[:, None, None] + self.bias[:, None, None]
+        return scaled.sigmoid()[:, :, None]
+
+    def gate(self, x_NCHW: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Mask (N, C, H, W); the state is handed through."""
+        per_group = self.channels // self.groups
+        return self._mask(x_NCHW).expand(-1, -1, per_group, -1, -1).flatten(1, 2), state
+
+    def merge(
+        self, residual_NCHW: Tensor, shortcut_NCHW: Tensor, state: State = None, weight: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """As `Attention.merge`; works on views by group, so that the mask is never copied to all channels."""
+        mask_NG1HW = self._mask(residual_NCHW)
+        if weight is not None:
+            mask_NG1HW = weight * mask_NG1HW + (1 - weight)
+        split = (self.groups, -1)
+        out = gated_add(shortcut_NCHW.unflatten(1, split), mask_NG1HW, residual_NCHW.unflatten(1, split))
+        return out.flatten(1, 2), state
