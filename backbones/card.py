@@ -1,0 +1,289 @@
+"""A registered backbone's card: what it is, where it comes from, what was published and what was measured."""
+
+from __future__ import annotations
+
+import math
+import pkgutil
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backbones._files import check_plain_name, inside, sha256_file, weights_folders
+from backbones.arch import get_arch
+from backbones.errors import UserInputError, did_you_mean
+from backbones.scheme import ConnectionScheme
+
+KINDS = ("paper", "search", "stand-in", "hand")
+"""Where a scheme comes from: published, found by a search run, in place of an unpublished one, chosen by hand."""
+
+FIGURES = (
+    *("top1", "top5", "parameters_million", "flops_billion", "ms_per_image", "time_increment_percent"),
+    *("mae", "mse", "nae", "game1", "game2", "game3", "miou", "macc", "aacc"),
+)
+"""Names of figures: percent, millions, billions, milliseconds; `mse` is the root, as the counting field writes it."""
+
+SHARING = ("stage", "block")
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class InputStatistics:
+    """How pictures are normalised: `mean` and `std` per channel for RGB values in [0, 1], side `size` in pixels."""
+
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+INPUTS = {
+    "imagenet": InputStatistics(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "cifar": InputStatistics(32, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+}
+"""The usual statistics, by the kind of stem."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the connection scheme comes from: one of `KINDS`, the paper, run or person, and what else is to be said."""
+
+    kind: str
+    source: str
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UserInputError(
+                f"key 'provenance.kind' is {self.kind!r}, expected one of {', '.join(map(repr, KINDS))}."
+                f"{did_you_mean(self.kind, KINDS)}"
+            )
+        if not self.source.strip():
+            raise UserInputError("key 'provenance.source' is empty, expected the paper, the search run or the person")
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """Exact number of parameters of the stand-alone network, built with `num_classes` and `conv_bias`."""
+
+    count: int
+    num_classes: int | None = None
+    conv_bias: bool = False
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weights file: `file` beside the card, or `url`; its SHA-256, size in bytes, licence and origin."""
+
+    sha256: str
+    file: str | None = None
+    url: str | None = None
+    bytes: int | None = None
+    licence: str = "unstated"
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not _SHA256.fullmatch(self.sha256):
+            raise UserInputError(f"key 'weights.sha256' is {self.sha256!r}, expected 64 digits of 0-9 and a-f")
+        if (self.file is None) == (self.url is None):
+            raise UserInputError("section 'weights' needs either the key 'file' or the key 'url'")
+        if self.url is not None and not re.match(r"(https?|file)://", self.url):
+            raise UserInputError(f"key 'weights.url' is {self.url!r}, expected https://, http:// or file://")
+        check_plain_name(self.file_name, "key 'weights.file'" if self.file else "the last part of key 'weights.url'")
+
+    @property
+    def file_name(self) -> str:
+        """The file's name, wherever it lies."""
+        return self.file if self.file is not None else (self.url or "").rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures from one source on one set of data; `values` maps names of `FIGURES` to numbers."""
+
+    source: str
+    data: str
+    values: Mapping[str, float] = field(hash=False)
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value in self.values.items():
+            if name not in FIGURES:
+                raise UserInputError(f"figure {name!r} is unknown.{did_you_mean(name, FIGURES)}")
+            if not math.isfinite(value):
+                raise UserInputError(f"figure {name!r} is {value}, expected a finite number")
+
+
+@dataclass(frozen=True)
+class BackboneCard:
+    """One registered backbone. Validated on construction; read from and written to TOML.
+
+    Attributes:
+        name: `arch.tag` as in timm, lower case, such as `resnet50_share_ean_sge.imagenet`.
+        arch: a name of `backbones.arch.ARCHITECTURES`.
+        attention: name of a SAM, None for the plain network.
+        attention_args: the SAM's own arguments.
+        sharing: `"stage"` or `"block"`.
+        scheme: which blocks are connected.
+        input: how pictures are normalised.
+        provenance: where the scheme comes from.
+        parameters: the exact count and how it was built.
+        weights: None where there are none.
+        published: figures that others printed, each with its source.
+        measured: figures measured with this code, each with the command or file that says how.
+        summary: one line.
+        path: the card's file, None where it has none yet.
+
+    Raises:
+        UserInputError: names the key, what is wrong, what was expected.
+    """
+
+    name: str
+    arch: str
+    scheme: ConnectionScheme
+    input: InputStatistics
+    provenance: Provenance
+    attention: str | None = None
+    attention_args: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    sharing: str = "stage"
+    parameters: ParameterCount | None = None
+    weights: Weights | None = None
+    published: tuple[Figures, ...] = ()
+    measured: tuple[Figures, ...] = ()
+    summary: str = ""
+    path: Path | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise UserInputError(
+                f"key 'name' is {self.name!r}, expected arch.tag in lower case, letters, digits, '_' and '-', "
+                "such as 'resnet50_share_ean_se.mine'"
+            )
+        self._check_network()
+        self._check_input()
+
+    def _check_network(self) -> None:
+        depths = _under("network.arch", lambda: get_arch(self.arch).depths)
+        _under("network.scheme", lambda: self.scheme.check_depths(depths))
+        if self.attention is None:
+            if self.scheme.connected or self.attention_args:
+                raise UserInputError(
+                    "key 'network.attention' is missing, but the scheme or its arguments ask for a SAM"
+                )
+        else:
+            _check_attention(self.attention)
+        for key, value in self.attention_args.items():
+            if not isinstance(value, (str, int, float)):
+                raise UserInputError(f"key 'network.attention_args.{key}' is {value!r}, expected text or a number")
+        if self.sharing not in SHARING:
+            raise UserInputError(
+                f"key 'network.sharing' is {self.sharing!r}, expected 'stage' or 'block'."
+                f"{did_you_mean(self.sharing, SHARING)}"
+            )
+
+    def _check_input(self) -> None:
+        mean, std = self.input.mean, self.input.std
+        if len(mean) != 3 or len(std) != 3 or not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+            raise UserInputError(f"section 'input': mean={mean}, std={std}, expected three numbers each, std above 0")
+        if self.input.size < 1:
+            raise UserInputError(f"key 'input.size' is {self.input.size}, expected 1 or more")
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean per channel, for values in [0, 1]."""
+        return self.input.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation per channel, for values in [0, 1]."""
+        return self.input.std
+
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """The arguments of `AttentionResNet`, after `arch`, that make this network."""
+        return {
+            "attention": self.attention,
+            "attention_args": dict(self.attention_args),
+            "sharing": self.sharing,
+            "scheme": self.scheme,
+        }
+
+    def weights_path(self) -> Path:
+        """Returns the file of the card's own weights, after checking its SHA-256.
+
+        Raises:
+            UserInputError: the card has no weights, the file is missing, leaves the card's folder, or is another.
+        """
+        if self.weights is None:
+            raise UserInputError(
+                f"backbone {self.name!r} has no weights of its own, so init=full is impossible; use init=trunk or "
+                "init=scratch, or register weights with `tools/backbones.py register --weights FILE`"
+            )
+        path = self._beside_the_card(self.weights) if self.weights.file else self._downloaded(self.weights)
+        found = sha256_file(path)
+        if found != self.weights.sha256:
+            raise UserInputError(
+                f"{path}: sha256 is {found}, but the card of {self.name!r} says {self.weights.sha256}; "
+                "the file is damaged or another one, get it again"
+            )
+        return path
+
+    def _beside_the_card(self, weights: Weights) -> Path:
+        assert weights.file is not None
+        if self.path is None:
+            raise UserInputError(f"card of {self.name!r}: it lies in no folder yet, so 'weights.file' points nowhere")
+        path = inside(self.path.parent, weights.file, f"{self.path}: key 'weights.file'")
+        if not path.is_file():
+            raise UserInputError(
+                f"{path}: no such file, but {self.path} names it as its weights; put it beside the card"
+            )
+        return path
+
+    def _downloaded(self, weights: Weights) -> Path:
+        folders = weights_folders()
+        for folder in folders:
+            if (folder / weights.file_name).is_file():
+                return folder / weights.file_name
+        raise UserInputError(
+            f"weights of {self.name!r}: {weights.file_name} is not in {' or '.join(map(str, folders))}; "
+            f"run `tools/backbones.py fetch {self.name}`"
+        )
+
+    @classmethod
+    def read(cls, path: str | Path) -> BackboneCard:
+        """Reads a card's TOML file; raises `UserInputError` that names the file and the key."""
+        from backbones._card_toml import read_card
+
+        return read_card(Path(path))
+
+    def to_toml(self) -> str:
+        """The card as TOML; reading it back and writing it again gives the same bytes."""
+        from backbones._card_toml import write_card
+
+        return write_card(self)
+
+
+def known_attentions() -> list[str]:
+    """As `backbones.attention.list_attentions`, without importing torch."""
+    folder = Path(__file__).with_name("attention")
+    return sorted(
+        m.name for m in pkgutil.iter_modules([str(folder)]) if m.name != "base" and not m.name.startswith("_")
+    )
+
+
+def _check_attention(name: str) -> None:
+    known = known_attentions()
+    if name not in known and not re.fullmatch(r"timm:\w+", name):
+        raise UserInputError(
+            f"key 'network.attention' is {name!r}, expected one of {', '.join(known)} or timm:NAME."
+            f"{did_you_mean(name, known)}"
+        )
+
+
+def _under(key: str, check: Any) -> Any:
+    try:
+        return check()
+    except UserInputError as error:
+        raise UserInputError(f"key {key!r}: {error}") from None

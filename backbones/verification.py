@@ -1,0 +1,76 @@
+"""Does a card tell the truth? It is built, its parameters are counted, its weights are hashed and loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backbones.card import BackboneCard
+from backbones.errors import UserInputError
+from backbones.registry import build, count_parameters, get_card
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found for one card.
+
+    Attributes:
+        name: the backbone.
+        parameters: counted, None where the network could not be built.
+        expected: the card's count, None where it names none.
+        weights: `"none"`; `"verified"` after hash and loading; `"failed"`; `"unknown"` without a readable card.
+        problems: one line each; empty where the card holds.
+    """
+
+    name: str
+    parameters: int | None
+    expected: int | None
+    weights: str
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """No problem was found."""
+        return not self.problems
+
+
+def verify_backbone(name: str) -> Verification:
+    """As `verify_card`, by name; a card that cannot be read, or a name that is unknown, is a problem like any other."""
+    try:
+        card = get_card(name)
+    except UserInputError as error:
+        return Verification(name, None, None, "unknown", (str(error),))
+    return verify_card(card)
+
+
+def verify_card(card: BackboneCard) -> Verification:
+    """Builds the card's network, compares the number of parameters, checks the weights; never raises for the card."""
+    problems: list[str] = []
+    expected = None if card.parameters is None else card.parameters.count
+    counted: int | None = None
+    try:
+        counted = count_parameters(card)
+    except UserInputError as error:
+        problems.append(str(error))
+    if counted is not None and expected is not None and counted != expected:
+        problems.append(f"{counted:,} parameters, but the card says {expected:,}")
+    weights = "none" if card.weights is None else "failed"
+    if card.weights is not None and counted is not None:
+        try:
+            _check_weights(card)
+            weights = "verified"
+        except UserInputError as error:
+            problems.append(str(error))
+    return Verification(card.name, counted, expected, weights, tuple(problems))
+
+
+def _check_weights(card: BackboneCard) -> None:
+    from backbones.key_mapping import own_keys
+    from backbones.weights import load_weights, read_checkpoint
+
+    path = card.weights_path()
+    size = card.weights.bytes if card.weights else None
+    if size is not None and path.stat().st_size != size:
+        raise UserInputError(f"{path}: {path.stat().st_size} bytes, but the card says {size}")
+    state, _ = own_keys(read_checkpoint(path))
+    classes = state["fc.weight"].shape[0] if "fc.weight" in state else None
+    load_weights(build(card, num_classes=classes, conv_bias="conv1.bias" in state), state, init="full")

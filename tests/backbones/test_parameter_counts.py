@@ -1,0 +1,69 @@
+"""The papers' parameter counts, exactly: every row is built through the registry."""
+
+import pytest
+import torch
+
+from backbones.registry import create_backbone, get_card, list_backbones
+
+COUNTS = {
+    "resnet164.cifar100": 1_727_284,
+    "resnet164_full_sa_se.cifar100": 1_929_388,
+    "resnet164_full_share_se.cifar100": 1_738_512,
+    "resnet164_full_sa_sge.cifar100": 1_727_716,
+    "resnet164_full_share_sge.cifar100": 1_727_308,
+    "resnet164_full_share_dia.cifar100": 1_946_132,
+    "resnet50.imagenet": 25_583_592,
+    "resnet50_full_sa_se.imagenet": 28_114_584,
+    "resnet50_full_share_se.imagenet": 26_283_992,
+    "resnet50_full_sa_sge.imagenet": 25_585_640,
+    "resnet50_full_share_sge.imagenet": 25_584_104,
+    "resnet50_full_share_dia.imagenet": 28_384_612,
+    "resnet38.cifar100": 428_980,
+    "resnet38_full_sa_se.cifar100": 473_892,
+    "resnet38_full_share_se.cifar100": 440_208,
+}
+
+
+def count(name, **overrides):
+    imagenet = get_card(name).arch == "resnet50"
+    with torch.device("meta"):
+        model = create_backbone(name, num_classes=1000 if imagenet else 100, conv_bias=imagenet, **overrides)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_are_the_papers(name):
+    assert count(name) == COUNTS[name]
+
+
+@pytest.mark.parametrize("name", [name for name in list_backbones() if "_share_" in name])
+def test_a_shared_module_counts_once_however_sparse_its_connections(name):
+    card = get_card(name)
+    tag = "imagenet" if card.arch == "resnet50" else "cifar100"
+    assert count(name) == COUNTS[f"{card.arch}_full_share_{card.attention}.{tag}"]
+
+
+def test_without_convolution_biases_resnet50_is_torchvisions():
+    with torch.device("meta"):
+        model = create_backbone("resnet50.imagenet", num_classes=1000)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 25_557_032
+
+
+def test_stand_alone_networks_hold_only_what_the_scheme_reaches():
+    per_block = "resnet38_full_sa_se.cifar100"
+    plain, se = COUNTS["resnet38.cifar100"], (580, 2184, 8464)
+    assert count(per_block, scheme="1010.0001.0000") == plain + 2 * se[0] + se[1]
+    assert count(per_block, scheme="1010.0001.0000", supernet=True) == COUNTS[per_block]
+    shared = "resnet38_full_share_se.cifar100"
+    assert count(shared, scheme="1010.0001.0000") == plain + se[0] + se[1]
+    assert count(shared, scheme="1010.0001.0000", supernet=True) == COUNTS[shared]
+
+
+@pytest.mark.parametrize("name", list_backbones())
+def test_published_millions_are_the_counts_rounded(name):
+    card = get_card(name)
+    for entry in card.published:
+        printed = entry.values.get("parameters_million")
+        if printed is not None:
+            digits = 3 if round(printed, 2) != printed or card.arch != "resnet38" else 2
+            assert round(card.parameters.count / 1e6, digits) == printed
