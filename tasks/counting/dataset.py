@@ -1,0 +1,187 @@
+"""The data set of crowd counting: pictures and heads, through a pipeline that depends on (seed, epoch, index) only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.registry import DATASETS, TRANSFORMS
+from torch.utils.data import Dataset, get_worker_info
+
+from backbones.errors import UserInputError, did_you_mean
+from tasks.counting.images import image_shape, read_image
+from tasks.counting.layouts import LEAKED_PART_A, Entry, find_source, select
+from tasks.counting.points import read_points
+from tasks.counting.structures import Sample
+from tasks.counting.targets import adaptive_sigma, inside_mask
+from tasks.counting.transforms import keep_inside
+
+Transform = Callable[[Sample, np.random.Generator], Any]
+OUTSIDE = ("drop", "count")
+
+# A click on the picture's edge may land half a pixel off it: all 17 such heads of ShanghaiTech A's 2016 release, from
+# which heads outside the pictures were removed, have MATLAB coordinates between 0 and 0.5.
+BORDER = 0.5
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What is known of a picture before it is decoded: `points` are those inside, `outside` is how many are not."""
+
+    entry: Entry
+    shape: tuple[int, int]
+    points: np.ndarray
+    sigma: np.ndarray
+    outside: int
+
+
+@DATASETS.register_module()
+class CrowdDataset(Dataset):
+    """Pictures of crowds with the heads in them.
+
+    Points are read and checked, and all pictures' headers opened, when the data set is built; a picture is decoded when
+    its item is asked for. Heads up to half a pixel beyond the border are moved onto it; those further out are outside.
+
+    Args:
+        data_root: folder of the data set, such as `ShanghaiTech/part_A`; looked for as it stands, under `data/`, and in
+            the folder that `TRANSFER_DATA` names. `part_A_final` (2015) stands in for `part_A` (2016), and the reverse.
+        split: `"train"`, `"val"` (carved from the training pictures), `"test"` or `"all"`.
+        layout: `"shanghaitech"`, `"ucf_cc_50"` or `"folder"`.
+        pipeline: transforms by their registered names; the last one is `PackCrowd`.
+        val_ratio: share of the training pictures that `val` takes, rounded to whole pictures.
+        val_seed: seed of that draw.
+        val_list: text file with the names of the validation pictures, instead of a draw.
+        fold: UCF_CC_50's test fold, 0 to 4.
+        outside: heads outside the picture are dropped, or count as annotated (`num_points`) without having mass.
+        seed: seed of the pipeline's randomness.
+        test_mode: the pipeline's randomness is that of epoch 0 in every epoch.
+        cache_images: decode all pictures at once and keep them in memory (part A: about 300 MB); workers that are
+            forked share them.
+
+    An item is `dict(inputs=..., data_samples=...)`, see `PackCrowd`. Its randomness is a function of `seed`, index and,
+    for an index that has an `epoch` (`EpochIndex`), the epoch, whatever the number of workers.
+
+    Raises:
+        UserInputError: an argument is wrong, data are missing, or a file cannot be used; nothing is ever left out.
+    """
+
+    def __init__(
+        self,
+        data_root: str | Path,
+        split: str = "train",
+        layout: str = "shanghaitech",
+        pipeline: Sequence[dict[str, Any] | Transform] = ({"type": "PackCrowd"},),
+        val_ratio: float = 0.1,
+        val_seed: int = 0,
+        val_list: str | Path | None = None,
+        fold: int = 0,
+        outside: str = "drop",
+        seed: int = 0,
+        test_mode: bool = False,
+        cache_images: bool = False,
+    ) -> None:
+        if outside not in OUTSIDE:
+            raise UserInputError(f"outside={outside!r}: expected 'drop' or 'count'.{did_you_mean(outside, OUTSIDE)}")
+        self.pipeline = [_build(transform) for transform in pipeline]
+        self.seed, self.test_mode = int(seed), test_mode
+        source = find_source(data_root, layout, fold)
+        entries = select(source, split, val_ratio=val_ratio, val_seed=val_seed, val_list=val_list)
+        wanted = {entry.image for entry in entries}
+        halves = [half for half in source.splits.values() if wanted & {entry.image for entry in half}]
+        read = {entry.image: _read(entry) for half in halves for entry in half}
+        self.entries = entries
+        self._records = [read[entry.image] for entry in entries]
+        self._counts_outside = outside == "count"
+        self._metainfo = {
+            "name": source.name,
+            "part": source.part,
+            # Heads outside pictures are what the re-release of 2016 took out, wherever the files lie now.
+            "release": "2015" if source.part and any(r.outside for r in read.values()) else source.release,
+            "split": split,
+            "fold": fold if layout == "ucf_cc_50" else None,
+            "images": len(entries),
+            "heads": sum(self.num_points(i) for i in range(len(entries))),
+            "outside": sum(record.outside for record in self._records),
+            "outside_heads": outside,
+            "leaked": _leaked(source.part, split, entries),
+        }
+        self._images = [read_image(entry.image) for entry in entries] if cache_images else None
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """What tells results apart.
+
+        `name`, `part`, `release`, `split`, `fold`, `images`; `heads`, all that count; `outside`, heads outside the
+        pictures, and `outside_heads`, whether they count; `leaked`, ids of test pictures that are also in train.
+        """
+        return dict(self._metainfo)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def num_points(self, index: int) -> int:
+        """Annotated heads of a picture, by the option `outside`."""
+        record = self._records[index]
+        return len(record.points) + (record.outside if self._counts_outside else 0)
+
+    def sample(self, index: int) -> Sample:
+        """The picture and its heads before any transform."""
+        record, entry = self._records[index], self.entries[index]
+        image = read_image(entry.image) if self._images is None else self._images[index]
+        return Sample(
+            image=image,
+            points=record.points,
+            sigma=record.sigma,
+            image_id=entry.image_id,
+            img_path=str(entry.image),
+            ori_shape=record.shape,
+            outside=record.outside if self._counts_outside else 0,
+        )
+
+    def __getitem__(self, index: int) -> Any:
+        if get_worker_info() is not None:
+            cv2.setNumThreads(0)  # a pool of threads in each worker would fight over the cores
+        epoch = 0 if self.test_mode else getattr(index, "epoch", 0)
+        position = range(len(self))[index]
+        rng = np.random.default_rng(np.random.SeedSequence((self.seed, epoch, position)))
+        item: Any = self.sample(position)
+        for transform in self.pipeline:
+            item = transform(item, rng)
+        return item
+
+
+def _build(transform: dict[str, Any] | Transform) -> Transform:
+    if callable(transform):
+        return transform
+    name = transform.get("type") if isinstance(transform, dict) else None
+    if isinstance(name, str) and TRANSFORMS.get(name) is None:
+        near = did_you_mean(name, TRANSFORMS.module_dict)
+        raise UserInputError(f"pipeline: transform {name!r} is unknown, expected a registered name.{near}")
+    try:
+        return TRANSFORMS.build(transform)
+    except UserInputError:
+        raise
+    except (TypeError, KeyError, ValueError) as error:
+        raise UserInputError(f"pipeline: {transform!r} cannot be built: {error}") from error
+
+
+def _read(entry: Entry) -> _Record:
+    shape = image_shape(entry.image)
+    points = read_points(entry.points)
+    height, width = shape
+    near = ((points >= -BORDER) & (points <= (width + BORDER, height + BORDER))).all(axis=1)
+    kept = keep_inside(points[near], shape)
+    assert inside_mask(kept, shape).all()
+    sigma = adaptive_sigma(kept, shape).astype(np.float32)
+    return _Record(entry, shape, kept, sigma, outside=int((~near).sum()))
+
+
+def _leaked(part: str | None, split: str, entries: Sequence[Entry]) -> list[str]:
+    if part != "A" or split != "test":
+        return []
+    ids = {entry.image_id for entry in entries}
+    return [image_id for image_id in LEAKED_PART_A if image_id in ids]

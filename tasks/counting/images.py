@@ -1,0 +1,69 @@
+"""Reads pictures as viewers show them: upright, RGB, 8 bits.
+
+The EXIF orientation is applied, because annotation tools show (and head points refer to) the upright picture; grayscale
+and palette pictures become RGB; 16-bit ones keep their upper half; transparent ones are laid on white.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from backbones.errors import UserInputError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Returns the upright picture (H, W, 3), uint8 RGB.
+
+    Raises:
+        UserInputError: the file is missing, truncated or no picture.
+    """
+    with _opened(path) as picture:
+        ImageOps.exif_transpose(picture, in_place=True)
+        return np.array(_rgb(picture))
+
+
+def image_shape(path: str | Path) -> tuple[int, int]:
+    """Returns (height, width) of the upright picture, from the file's header alone.
+
+    Raises:
+        UserInputError: the file is missing or no picture.
+    """
+    with _opened(path) as picture:
+        sideways = picture.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
+        return (picture.width, picture.height) if sideways else (picture.height, picture.width)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # large pictures and odd EXIF entries are no concern of the user's
+            with Image.open(path) as picture:
+                yield picture
+    except FileNotFoundError:
+        raise UserInputError(f"{path}: no such file, expected a picture") from None
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        reason = str(error).replace(str(path), "file").replace("\n", " ")
+        raise UserInputError(
+            f"{path}: cannot be decoded ({reason}), expected a whole picture: copy it again"
+        ) from error
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I"):  # 16-bit grayscale; PIL's own conversion clips at 255
+        picture = Image.fromarray((np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8))
+    if picture.mode == "F":
+        raise ValueError("32-bit floating-point pixels have no agreed range")
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture if picture.mode == "RGB" else picture.convert("RGB")

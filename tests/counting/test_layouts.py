@@ -1,0 +1,161 @@
+import shutil
+
+import numpy as np
+import pytest
+import scipy.io
+from counting_files import make_shanghaitech, save_mat, save_picture
+
+from backbones.errors import UserInputError
+from tasks.counting.layouts import find_source, natural, select
+
+
+def ids(entries):
+    return [entry.image_id for entry in entries]
+
+
+@pytest.mark.parametrize("release, name", [("2016", "part_A"), ("2015", "part_A_final"), ("2015", "part_B_final")])
+def test_both_releases_of_shanghaitech(tmp_path, release, name):
+    source = find_source(make_shanghaitech(tmp_path / name, release=release), "shanghaitech")
+    assert (source.part, source.release) == (name[5], release)
+    assert ids(source.splits["train"]) == [f"IMG_{n}" for n in range(1, 11)]
+    assert source.splits["test"][1].points.name == "GT_IMG_2.mat"
+
+
+def test_either_name_finds_either_release(tmp_path):
+    make_shanghaitech(tmp_path / "part_A_final", release="2015")
+    make_shanghaitech(tmp_path / "part_B")
+    assert find_source(tmp_path / "part_A", "shanghaitech").release == "2015"
+    assert find_source(tmp_path / "part_B_final", "shanghaitech").root.name == "part_B"
+
+
+def test_other_pictures_in_the_layout_are_not_called_shanghaitech(tmp_path):
+    source = find_source(make_shanghaitech(tmp_path / "scenes"), "shanghaitech")
+    assert (source.name, source.part, source.release) == ("scenes", None, None)
+
+
+def test_data_are_found_under_the_environment_variable(tmp_path, monkeypatch):
+    make_shanghaitech(tmp_path / "ShanghaiTech" / "part_B")
+    monkeypatch.setenv("TRANSFER_DATA", str(tmp_path))
+    assert find_source("ShanghaiTech/part_B", "shanghaitech").part == "B"
+
+
+def test_test_split_alone_is_enough_for_testing(part_a):
+    shutil.rmtree(part_a / "train_data")
+    source = find_source(part_a, "shanghaitech")
+    assert len(select(source, "test")) == 4
+    with pytest.raises(UserInputError, match=r"no split 'train' \(found test\)"):
+        select(source, "train")
+
+
+def test_val_is_carved_out_of_train_by_the_seed(tmp_path):
+    source = find_source(make_shanghaitech(tmp_path / "part_A", train=24, test=2), "shanghaitech")
+    train, val = (ids(select(source, split, val_ratio=0.1, val_seed=0)) for split in ("train", "val"))
+    assert (len(train), len(val)) == (22, 2) and sorted(train + val) == sorted(ids(source.splits["train"]))
+    assert val == ids(select(source, "val", val_seed=0))
+    assert len({tuple(ids(select(source, "val", val_seed=seed))) for seed in range(8)}) > 1
+    assert len(select(source, "train", val_ratio=0)) == 24
+    with pytest.raises(UserInputError, match="nothing is left for split='val'"):
+        select(source, "val", val_ratio=0)
+
+
+def test_val_by_list(part_a, tmp_path):
+    source = find_source(part_a, "shanghaitech")
+    file = tmp_path / "val.txt"
+    file.write_text("IMG_3\n\ntrain_data/images/IMG_10.jpg\n")
+    assert ids(select(source, "val", val_list=file)) == ["IMG_3", "IMG_10"]
+    assert len(select(source, "train", val_list=file)) == 8
+    file.write_text("IMG_3.jpg\nIMG_31.jpg\n")
+    with pytest.raises(UserInputError, match=r"line 2 names 'IMG_31.jpg'.*Did you mean 'IMG_"):
+        select(source, "val", val_list=file)
+
+
+def test_all_names_the_split(part_a):
+    everything = ids(select(find_source(part_a, "shanghaitech"), "all"))
+    assert len(set(everything)) == 14 and everything[0] == "train/IMG_1" and everything[-1] == "test/IMG_4"
+
+
+def test_ucf_folds(tmp_path):
+    for n in range(1, 13):
+        save_picture(tmp_path / f"{n}.jpg")
+        scipy.io.savemat(tmp_path / f"{n}_ann.mat", {"annPoints": np.ones((n, 2))})
+    tests = []
+    for fold in range(5):
+        source = find_source(tmp_path, "ucf_cc_50", fold)
+        test, train, val = (ids(select(source, split)) for split in ("test", "train", "val"))
+        assert sorted(test + train + val, key=natural) == [str(n) for n in range(1, 13)]
+        tests += test
+    assert tests == [str(n) for n in range(1, 13)]
+    with pytest.raises(UserInputError, match="fold=5: expected a whole number from 0 to 4"):
+        find_source(tmp_path, "ucf_cc_50", 5)
+
+
+def test_flat_folder(tmp_path):
+    for name, points in {"a.png": "a.json", "b.JPG": "b.csv", "c.bmp": "GT_c.mat", "d.jpeg": "d_ann.mat"}.items():
+        save_picture(tmp_path / name)
+        (tmp_path / points).write_text("[]")
+    (tmp_path / "notes.md").write_text("not a picture")
+    (tmp_path / "._a.png").write_text("left by macOS")
+    source = find_source(tmp_path, "folder")
+    assert ids(select(source, "all")) == ["a", "b", "c", "d"]
+    assert len(select(source, "train", val_ratio=0.25)) == 3
+    with pytest.raises(UserInputError, match="name split='all'"):
+        select(source, "test")
+
+
+def test_folder_with_splits_and_folders_of_points(tmp_path):
+    for split in ("train", "test"):
+        for name in ("images", "points"):
+            (tmp_path / split / name).mkdir(parents=True)
+        save_picture(tmp_path / split / "images" / f"{split}.png")
+        (tmp_path / split / "points" / f"{split}.csv").write_text("1,2\n")
+    source = find_source(tmp_path, "folder")
+    assert ids(select(source, "test")) == ["test"] and ids(select(source, "train")) == ["train"]
+
+
+def break_picture_alone(root):
+    save_picture(root / "test_data/images/IMG_77.jpg")
+
+
+def break_points_alone(root):
+    save_mat(root / "test_data/ground-truth/GT_IMG_78.mat", np.zeros((0, 2)))
+
+
+def break_twin(root):
+    save_picture(root / "test_data/images/IMG_1.png")
+
+
+def break_empty(root):
+    for picture in (root / "test_data/images").iterdir():
+        picture.unlink()
+
+
+@pytest.mark.parametrize(
+    "break_it, expected",
+    [
+        (break_picture_alone, r"IMG_77\.jpg: has no ground truth, expected .*GT_IMG_77\.mat"),
+        (break_points_alone, r"GT_IMG_78\.mat: ground truth without a picture"),
+        (break_twin, r"IMG_1\.png: IMG_1\.jpg has the same name"),
+        (break_empty, r"images: holds no picture"),
+    ],
+)
+def test_broken_pairs(part_a, break_it, expected):
+    break_it(part_a)
+    with pytest.raises(UserInputError, match=expected):
+        find_source(part_a, "shanghaitech")
+
+
+def test_wrong_roots(tmp_path, part_a):
+    with pytest.raises(
+        UserInputError, match=r"not laid out as ShanghaiTech, looked for .* part_A may be meant; get it"
+    ):
+        find_source(tmp_path, "shanghaitech")
+    with pytest.raises(UserInputError, match=r"'.*part_B' not found, looked for .*part_B_final is not there.*get it"):
+        find_source(tmp_path / "part_B", "shanghaitech")
+    with pytest.raises(UserInputError, match="not laid out as UCF_CC_50"):
+        find_source(part_a, "ucf_cc_50")
+    with pytest.raises(UserInputError, match="holds no picture"):
+        find_source(tmp_path, "folder")
+    with pytest.raises(UserInputError, match="Did you mean 'shanghaitech'"):
+        find_source(part_a, "shanghaitec")
+    with pytest.raises(UserInputError, match="Did you mean 'train'"):
+        select(find_source(part_a, "shanghaitech"), "trian")

@@ -1,0 +1,163 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+
+from tasks.counting.dataset import CrowdDataset
+from tasks.counting.metric import CrowdMetric, game, mae, map_stride, mse, nae
+from tasks.counting.structures import CrowdSample
+
+
+def make_samples(number=7, stride=8, seed=0):
+    rng = np.random.default_rng(seed)
+    samples = []
+    for n in range(number):
+        height, width = rng.integers(20, 90, 2).tolist()
+        points = torch.from_numpy((rng.random((3 * n, 2)) * (width, height)).astype(np.float32))
+        density = torch.from_numpy(rng.random((1, -(-height // stride), -(-width // stride)), np.float32))
+        meta = {"image_id": f"IMG_{n}", "img_path": f"{n}.jpg", "img_shape": (height, width), "num_points": len(points)}
+        sample = CrowdSample(metainfo=meta, points=points, pred_density=density)
+        sample.pred_count = float(density.sum(dtype=torch.float64))
+        samples.append(sample)
+    return samples
+
+
+def evaluate(metric, samples, meta=None):
+    evaluator = Evaluator(metric)
+    evaluator.dataset_meta = meta
+    for sample in samples:
+        evaluator.process([sample])
+    return evaluator.evaluate(len(samples))
+
+
+def game_by_loops(density, points, stride, level):
+    """Cell by cell, head by head: the definition, written plainly."""
+    n, (rows, columns) = 2**level, density.shape
+    error = 0.0
+    for i in range(n):
+        for j in range(n):
+            top, bottom, left, right = i * rows // n, (i + 1) * rows // n, j * columns // n, (j + 1) * columns // n
+            heads = sum(top <= y // stride < bottom and left <= x // stride < right for x, y in points)
+            error += abs(float(density[top:bottom, left:right].astype(float).sum()) - heads)
+    return error
+
+
+@pytest.mark.parametrize("stride", [2, 8, 16])
+def test_equals_plain_numpy(stride):
+    samples = make_samples(stride=stride)
+    found = evaluate(CrowdMetric(), samples)
+    pred = np.array([s.pred_density.double().sum().item() for s in samples])
+    gt = np.array([len(s.points) for s in samples])
+    expected = {
+        "mae": np.mean(np.abs(pred - gt)),
+        "mse": np.sqrt(np.mean((pred - gt) ** 2)),
+        "nae": np.mean([abs(p - g) / g for p, g in zip(pred, gt, strict=True) if g]),
+    }
+    for level in range(4):
+        each = [game_by_loops(s.pred_density[0].numpy(), s.points.numpy(), stride, level) for s in samples]
+        expected[f"game{level}"] = np.mean(each)
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert found["game0"] == pytest.approx(found["mae"])
+    assert found["game0"] <= found["game1"] <= found["game2"] <= found["game3"]
+
+
+def test_heads_outside_count_but_have_no_region():
+    sample = make_samples()[3]
+    sample.set_metainfo({"num_points": len(sample.points) + 2})
+    found = evaluate(CrowdMetric(), [sample])
+    assert abs(found["mae"] - found["game0"]) == pytest.approx(2)
+
+
+def test_each_head_is_in_exactly_one_region():
+    rng = np.random.default_rng(0)
+    for shape in [(50, 70), (8, 9), (3, 200)]:
+        points = rng.random((40, 2)) * shape[::-1]
+        empty = np.zeros((-(-shape[0] // 8), -(-shape[1] // 8)))
+        assert [game(empty, points, shape, level) for level in range(4)] == [40] * 4
+
+
+def test_map_stride():
+    assert map_stride((10, 17), (2, 3)) == 8
+    assert map_stride((768, 1024), (96, 128)) == 8
+    assert map_stride((5, 5), (5, 5)) == 1
+    with pytest.raises(ValueError, match="does not cover a picture"):
+        map_stride((768, 1024), (96, 96))
+
+
+def test_pure_functions_at_their_edges():
+    assert np.isnan(nae(np.array([1.0]), np.array([0])))
+    assert mae(np.array([2.0]), np.array([0])) == mse(np.array([2.0]), np.array([0])) == 2
+    with pytest.raises(ValueError, match="at least one"):
+        mae(np.zeros(0), np.zeros(0))
+    with pytest.raises(ValueError, match="expected as many"):
+        mse(np.zeros(2), np.zeros(3))
+
+
+def test_leaked_images_are_left_out_beside_the_full_set():
+    samples = make_samples()
+    found = evaluate(CrowdMetric(), samples, {"leaked": ["IMG_2", "IMG_6"]})
+    kept = evaluate(CrowdMetric(), [s for s in samples if s.image_id not in ("IMG_2", "IMG_6")], {"leaked": []})
+    assert (found["mae_no_leak"], found["mse_no_leak"]) == pytest.approx((kept["mae"], kept["mse"]))
+    assert found["mae"] != pytest.approx(kept["mae"]) and "mae_no_leak" not in kept
+
+
+def test_per_image_results_and_csv(tmp_path):
+    metric = CrowdMetric(csv_path=tmp_path / "out" / "images.csv")
+    found = evaluate(metric, make_samples(), {"leaked": ["IMG_3"]})
+    with open(tmp_path / "out" / "images.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image_id"] for row in rows] == [f"IMG_{n}" for n in range(7)]
+    assert np.mean([abs(float(row["error"])) for row in rows]) == pytest.approx(found["mae"])
+    assert [row["leaked"] for row in rows].count("1") == 1
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["images.csv"]
+    worst = metric.worst(3)
+    assert len(worst) == 3 and abs(worst[0]["error"]) == max(abs(row["error"]) for row in metric.per_image)
+
+
+TWO_PROCESSES = """
+import json, sys
+import torch.distributed as dist
+import transfer.engine
+from tasks.counting.metric import CrowdMetric
+from test_metric import evaluate, make_samples
+rank = int(sys.argv[1])
+dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
+samples = make_samples()
+mine = (samples + samples[:1])[rank::2]  # as a sampler does that gives each process as many
+metric = CrowdMetric(collect_dir=sys.argv[3])
+for sample in mine:
+    metric.process(None, [sample.to_dict()])
+found = metric.evaluate(len(samples))
+print(json.dumps([found, len(metric.per_image)]))
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_give_the_same_metrics(tmp_path):
+    here, root = Path(__file__).parent, Path(__file__).parents[2]
+    code = f"import sys; sys.path[:0] = [{str(here)!r}, {str(root)!r}]\n" + TWO_PROCESSES
+    command = [sys.executable, "-c", code]
+    arguments = [str(tmp_path / "meet"), str(tmp_path / "parts")]
+    runs = [subprocess.Popen([*command, str(r), *arguments], stdout=subprocess.PIPE, text=True) for r in range(2)]
+    outputs = [run.communicate(timeout=120)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    (first, rows), (second, _) = (json.loads(output.splitlines()[-1]) for output in outputs)
+    assert first == second == pytest.approx(evaluate(CrowdMetric(), make_samples()), rel=1e-6)
+    assert rows == 7
+
+
+@pytest.mark.real_data
+def test_always_saying_the_training_median(real_data):
+    """The known score of a predictor that learnt nothing."""
+    root = real_data / "ShanghaiTech" / "part_A"
+    train, test = CrowdDataset(root, "train", val_ratio=0), CrowdDataset(root, "test")
+    median = np.median([train.num_points(i) for i in range(300)])
+    gt = np.array([test.num_points(i) for i in range(182)])
+    pred = np.full(182, median)
+    assert (round(mae(pred, gt), 1), round(mse(pred, gt), 1)) == (239.5, 357.8)
