@@ -1,0 +1,117 @@
+"""Each guard does its work, and does no more."""
+
+import importlib.machinery
+import importlib.util
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+
+from backbones.errors import UserInputError
+from transfer.engine import compat
+
+
+def python(code, environment):
+    """Runs code in a fresh interpreter."""
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_importing_the_engine_imports_neither_mmseg_nor_torchvision(environment):
+    code = (
+        "import sys, transfer.engine; print([m for m in ('mmseg', 'mmcv', 'torchvision', 'timm') if m in sys.modules])"
+    )
+    assert python(code, environment).stdout.strip() == "[]"
+
+
+def test_mmseg_models_import_with_mmcv_lite_and_the_missing_operator_says_so(environment):
+    mmcv = pytest.importorskip("mmcv")
+    if importlib.machinery.PathFinder.find_spec("mmcv._ext", mmcv.__path__):
+        pytest.skip("the compiled mmcv is installed: this guard is not needed")
+    code = """
+import sys, torch, transfer.engine, mmseg.models, mmcv.ops
+assert 'mmcv._ext' not in sys.modules and 'mmcv.ops' in sys.modules
+try:
+    mmcv.ops.nms(torch.rand(3, 4), torch.rand(3), 0.5)
+except RuntimeError as error:
+    print(error)
+"""
+    done = python(code, environment)
+    assert "nms is compiled code that mmcv-lite lacks: install mmcv" in done.stdout, done.stderr[-800:]
+
+
+def test_torchvision_imports_whatever_build_it_is(environment):
+    if importlib.util.find_spec("torchvision") is None:
+        pytest.skip("torchvision is not installed")
+    code = "import transfer.engine, torchvision.transforms.v2, torchvision as t; print(len(t.models.list_models()))"
+    done = python(code, environment)
+    assert int(done.stdout) > 50, done.stderr[-800:]
+
+
+@pytest.mark.parametrize("version, declares", [("0.28.0+cpu", False), ("0.28.0", False), ("0.28.0+cu130", True)])
+def test_schemas_are_declared_only_beside_a_cuda_build(tmp_path, monkeypatch, version, declares):
+    file = tmp_path / "version.py"
+    file.write_text(f"__version__ = '{version}'\n")
+    defined = []
+    library = types.SimpleNamespace(define=defined.append)
+    monkeypatch.setattr(torch.library, "Library", lambda *args: library)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(compat, "_held", [])
+    assert compat.declare_torchvision_ops(file) is declares
+    assert [text.partition("(")[0] for text in defined] == (["nms", "qnms"] if declares else [])
+
+
+def test_foreign_checkpoint_is_read_without_its_histories(tmp_path):
+    path = tmp_path / "openmmlab.pth"
+    hub = {"log_scalars": {"loss": HistoryBuffer([1.0], [1])}, "runtime_info": {}, "resumed_keys": {}}
+    meta = {"best": np.float64(2.5), "palette": np.arange(6).reshape(2, 3)}
+    torch.save({"state_dict": {"w": torch.ones(2)}, "message_hub": hub, "meta": meta}, path)
+    with pytest.raises(Exception, match=r"weights_only|Weights only"):
+        torch.load(path, weights_only=True)
+    read = compat.load_foreign_checkpoint(path)
+    assert torch.equal(read["state_dict"]["w"], torch.ones(2)) and "message_hub" not in read
+    assert read["meta"]["best"] == 2.5 and np.array_equal(read["meta"]["palette"], meta["palette"])
+    assert set(HistoryBuffer._statistics_methods) >= {"mean", "current"}, "the file reached into mmengine's class"
+    assert callable(HistoryBuffer._statistics_methods["mean"])
+
+
+class _Runs:
+    def __reduce__(self):
+        return (print, ("this must never run",))
+
+
+@pytest.mark.parametrize("content", [_Runs(), types.SimpleNamespace(x=1)])
+def test_foreign_checkpoint_with_anything_else_is_refused(tmp_path, content, capsys):
+    path = tmp_path / "bad.pth"
+    torch.save({"state_dict": content}, path)
+    with pytest.raises(UserInputError, match=r"bad\.pth.*not on the list"):
+        compat.load_foreign_checkpoint(path)
+    assert capsys.readouterr().out == ""
+
+
+def test_no_checkpoint_at_all_is_one_line(tmp_path):
+    (tmp_path / "text.pth").write_text("not a checkpoint")
+    for name in ("text.pth", "absent.pth"):
+        with pytest.raises(UserInputError) as error:
+            compat.load_foreign_checkpoint(tmp_path / name)
+        assert "\n" not in str(error.value) and name in str(error.value)
+
+
+def test_pkg_resources_stands_in_where_setuptools_lacks_it(environment):
+    code = """
+import sys, importlib.machinery
+real = importlib.machinery.PathFinder.find_spec
+hidden = classmethod(lambda cls, name, *a, **k: None if name == 'pkg_resources' else real(name, *a, **k))
+importlib.machinery.PathFinder.find_spec = hidden
+import transfer.engine
+from mmengine.utils import get_installed_path, is_installed
+import mmengine, pkg_resources, os
+assert pkg_resources.get_distribution.__module__ == 'transfer.engine.compat'
+assert os.path.samefile(get_installed_path('mmengine'), os.path.dirname(mmengine.__file__))
+print(is_installed('mmengine'), is_installed('no_such_package'))
+"""
+    done = python(code, environment)
+    assert done.stdout.split() == ["True", "False"], done.stderr[-800:]

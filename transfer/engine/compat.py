@@ -1,0 +1,223 @@
+"""Guards against what the supported versions of the surroundings get wrong: all of them, here and nowhere else.
+
+Each guard names the upstream version that makes it unnecessary. `install` costs next to nothing: it puts two import
+finders in place, and a guard acts only when the package that needs it is imported. No guard imports mmsegmentation.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.metadata
+import importlib.util
+import re
+import sys
+import types
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from backbones.errors import UserInputError
+
+_held: list[Any] = []  # torch.library.Library undoes its definitions when it is collected
+
+
+def install() -> None:
+    """Puts all guards in place; calling it again changes nothing."""
+    if not any(isinstance(finder, _GuardFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _GuardFinder())
+        sys.meta_path.append(_PkgResourcesFinder())
+        warnings.filterwarnings("ignore", message=".*pkg_resources is deprecated.*")
+
+
+class _GuardFinder:
+    """Acts at the import of `mmcv.ops` and of `torchvision`, and leaves every other import alone."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name == "torchvision":
+            declare_torchvision_ops()
+        if name != "mmcv.ops" or importlib.machinery.PathFinder.find_spec("mmcv._ext", path) is not None:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _OpsLoader(spec.loader)
+        return spec
+
+
+# ---- guard 1: mmcv-lite. Unnecessary with a mmsegmentation after 1.2.2 that imports `mmcv.ops.point_sample` only
+# where it is used (mmseg/models/decode_heads/mask2former and losses), or with the compiled mmcv.
+
+
+class _OpsLoader:
+    """Loads `mmcv.ops` with a stand-in for the missing `mmcv._ext`, which is gone again afterwards.
+
+    Left in place, it would make `mmcv.utils.check_ops_exist` raise, since it has no import specification.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        sys.modules["mmcv._ext"] = _MissingOps("mmcv._ext")
+        try:
+            self._loader.exec_module(module)
+        finally:
+            del sys.modules["mmcv._ext"]
+
+
+class _MissingOps(types.ModuleType):
+    """A module that seems to hold every compiled operator; calling one says what to install."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def missing(*args: Any, **kwargs: Any) -> Any:
+            raise RuntimeError(
+                f"the operator {name} is compiled code that mmcv-lite lacks: install mmcv==2.1.0 instead"
+            )
+
+        return missing
+
+
+# ---- guard 2: a CUDA build of torchvision beside a CPU build of torch. Unnecessary once torchvision declares its
+# schemas in Python, not in the library that fails to load (not done up to 0.28), or where both come from one index.
+
+
+def declare_torchvision_ops(version_file: Path | None = None) -> bool:
+    """Declares `torchvision::nms` and `::qnms`, whose absence makes `import torchvision` fail; returns whether it did.
+
+    Models, transforms and `roi_align`'s Python path then work; `ops.nms` itself still says that it has no kernel.
+
+    Args:
+        version_file: torchvision's `version.py`, read without importing the package; default the installed one.
+    """
+    if torch.version.cuda is not None or _held or not _built_for_cuda(version_file):
+        return False
+    library = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _held.append(library)
+    return True
+
+
+def _built_for_cuda(version_file: Path | None) -> bool:
+    if version_file is None:
+        spec = importlib.machinery.PathFinder.find_spec("torchvision")
+        if spec is None or spec.origin is None:
+            return False
+        version_file = Path(spec.origin).with_name("version.py")
+    text = version_file.read_text() if version_file.is_file() else ""
+    return re.search(r"^__version__ = '[^']*\+cu\d", text, re.MULTILINE) is not None
+
+
+# ---- guard 3: checkpoints of OpenMMLab. Unnecessary with a mmengine after 0.10.7 that writes plain values (its
+# checkpoints pickle `HistoryBuffer`, which torch >= 2.6 refuses by default).
+
+
+class _ForeignHistory:
+    """Takes the place of mmengine's `HistoryBuffer`: it keeps nothing and can do nothing."""
+
+    def __setstate__(self, state: Any) -> None:
+        return None
+
+
+def _no_attribute(*args: Any) -> None:
+    """Takes the place of `getattr`, with which `HistoryBuffer` pickles its methods: it looks nothing up."""
+    return None
+
+
+def harmless_globals() -> list[Any]:
+    """What an OpenMMLab checkpoint may name beside tensors: inert stand-ins, and numpy's array and scalar makers."""
+    import numpy as np
+
+    core = np.core if np.lib.NumpyVersion(np.__version__) < "2.0.0" else np._core  # type: ignore[attr-defined]
+    dtypes = {type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?")}
+    named = [
+        (_ForeignHistory, "mmengine.logging.history_buffer.HistoryBuffer"),
+        (_no_attribute, "builtins.getattr"),
+        (_no_attribute, "__builtin__.getattr"),
+    ]
+    for package in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        named.append((core.multiarray.scalar, f"{package}.scalar"))
+        named.append((core.multiarray._reconstruct, f"{package}._reconstruct"))
+    return [*named, np.ndarray, np.dtype, *dtypes]
+
+
+def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """Reads a checkpoint that mmengine or another OpenMMLab project wrote, without running anything in it.
+
+    Returns:
+        The checkpoint without its message hub, which holds log histories only.
+
+    Raises:
+        UserInputError: the file is no checkpoint, or names a class beside those of `harmless_globals`.
+    """
+    try:
+        with torch.serialization.safe_globals(harmless_globals()):
+            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except FileNotFoundError:
+        raise UserInputError(f"{path}: no such checkpoint, expected a .pth file") from None
+    except OSError:
+        raise
+    except Exception as error:
+        reason = "not a file of torch.save"
+        if "nsupported" in str(error) and (name := re.search(r"GLOBAL (\S+)", str(error))):
+            reason = f"it names {name[1]}, which is not on the list of harmless classes"
+        raise UserInputError(
+            f"{path}: not a checkpoint that can be read safely ({reason}); expected tensors"
+        ) from error
+    if not isinstance(checkpoint, dict):
+        raise UserInputError(f"{path}: holds a {type(checkpoint).__name__}, expected a checkpoint's dictionary")
+    if any(isinstance(v, _ForeignHistory) for v in checkpoint.get("message_hub", {}).get("log_scalars", {}).values()):
+        del checkpoint["message_hub"]
+    return checkpoint
+
+
+# ---- guard 4: setuptools from 81 on ships no pkg_resources, which mmengine 0.10.7 imports to find the package of
+# `_base_ = "mmseg::..."`. Unnecessary with a mmengine that asks importlib.metadata.
+
+
+class _PkgResourcesFinder:
+    """Stands last in line: it is asked for pkg_resources only where no installed package has it."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        return importlib.machinery.ModuleSpec(name, _PkgResourcesLoader()) if name == "pkg_resources" else None
+
+
+class _PkgResourcesLoader:
+    """Fills the stand-in with the two names that mmengine uses."""
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        module.DistributionNotFound = importlib.metadata.PackageNotFoundError  # type: ignore[attr-defined]
+        module.get_distribution = _Distribution  # type: ignore[attr-defined]
+
+
+class _Distribution:
+    """An installed package as pkg_resources describes it: `location` and its metadata files."""
+
+    def __init__(self, name: str) -> None:
+        self._distribution = importlib.metadata.distribution(name)
+        self.location = str(self._distribution.locate_file(""))
+        self.version = self._distribution.version
+
+    def has_metadata(self, name: str) -> bool:
+        return self._distribution.read_text(name) is not None
+
+    def get_metadata(self, name: str) -> str:
+        return self._distribution.read_text(name) or ""

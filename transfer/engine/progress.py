@@ -1,0 +1,158 @@
+"""What one sees of a running training: a live line, and the curve as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+def numbers(values: dict[str, Any] | None) -> dict[str, float]:
+    """The entries that are single numbers, as floats."""
+    found = {}
+    for key, value in (values or {}).items():
+        if torch.is_tensor(value) and value.numel() == 1:
+            value = value.item()
+        if hasattr(value, "item") and getattr(value, "size", 0) == 1:
+            value = value.item()
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            found[key] = float(value)
+    return found
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    >>> duration(3725)
+    '1:02:05'
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def metric_line(metrics: dict[str, float]) -> str:
+    """`mae 118.8  mse 183.1`"""
+    return "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+
+
+@HOOKS.register_module()
+class ProgressHook(Hook):
+    """One line with iteration, loss, speed and time left: rewritten on a terminal, else one every `interval`.
+
+    Args:
+        interval: iterations between lines where the output is no terminal.
+        stream: where to write, default standard output.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, interval: int = 50, stream: TextIO | None = None) -> None:
+        self.interval, self.stream = interval, stream or sys.stdout
+        self.live = self.stream.isatty()
+        self._shown = 0.0
+
+    def before_train(self, runner: Any) -> None:
+        self._first, self._started, self._validating, self._loss = runner.iter, time.monotonic(), 0.0, math.nan
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        loss = numbers(outputs).get("loss", math.nan)
+        self._loss = loss if math.isnan(self._loss) else 0.9 * self._loss + 0.1 * loss
+        done, total = runner.iter + 1, runner.max_iters
+        each = (time.monotonic() - self._started - self._validating) / (done - self._first)
+        left = duration(each * (total - done))
+        line = f"iteration {done}/{total}  loss {self._loss:.4g}  {each:.2f} s each  left {left}"
+        if self.live:
+            self._rewrite(line, last=done == total)
+        elif done % self.interval == 0 or done == total:
+            self._write(line)
+
+    def before_val(self, runner: Any) -> None:
+        self._validation_started = time.monotonic()
+
+    def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        self._evaluating("validation", batch_idx, len(runner.val_dataloader))
+
+    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        self._evaluating("test", batch_idx, len(runner.test_dataloader))
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        self._validating = getattr(self, "_validating", 0.0) + time.monotonic() - self._validation_started
+        self._write(f"validation after iteration {runner.iter}: {metric_line(numbers(metrics))}")
+
+    def _evaluating(self, what: str, batch: int, total: int) -> None:
+        if self.live:
+            self._rewrite(f"{what} {batch + 1}/{total}", last=batch + 1 == total)
+
+    def _rewrite(self, line: str, last: bool) -> None:
+        if is_main_process() and (last or time.monotonic() - self._shown > 0.1):
+            self._shown = time.monotonic()
+            self.stream.write(f"\r\x1b[2K{line}")
+            self.stream.flush()
+
+    def _write(self, line: str) -> None:
+        if is_main_process():
+            self.stream.write(f"\r\x1b[2K{line}\n" if self.live else f"{line}\n")
+            self.stream.flush()
+
+
+@HOOKS.register_module()
+class CurveHook(Hook):
+    """Appends the curve to `curve.jsonl` in the work directory; a resumed run continues the file where it was.
+
+    Lines are `{"iter": 50, "loss": 0.1, "lr": 0.0001}` (means since the last such line) and
+    `{"iter": 500, "val": {"mae": 118.8}}`.
+
+    Args:
+        interval: iterations between training lines.
+    """
+
+    priority = "BELOW_NORMAL"
+
+    def __init__(self, interval: int = 10) -> None:
+        self.interval = interval
+
+    def before_train(self, runner: Any) -> None:
+        """Drops lines from beyond the iteration that training continues from."""
+        self._sums: dict[str, list[float]] = defaultdict(list)
+        self._path = Path(runner.work_dir) / "curve.jsonl"
+        if is_main_process() and self._path.exists():
+            kept = [line for line in self._path.read_text().splitlines() if _iteration(line) <= runner.iter]
+            self._path.write_text("".join(f"{line}\n" for line in kept))
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        for key, value in numbers(outputs).items():
+            self._sums[key].append(value)
+        done = runner.iter + 1
+        if done % self.interval == 0 or done == runner.max_iters:
+            means = {key: sum(values) / len(values) for key, values in self._sums.items()}
+            self._sums.clear()
+            rates = {key: float(rates[0]) for key, rates in runner.optim_wrapper.get_lr().items() if rates}
+            self._append({"iter": done, **means, **rates})
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        self._append({"iter": runner.iter, "val": numbers(metrics)})
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        if is_main_process():
+            with open(self._path, "a") as file:
+                file.write(json.dumps(entry) + "\n")
+
+
+def _iteration(line: str) -> float:
+    try:
+        return json.loads(line)["iter"]
+    except (ValueError, KeyError, TypeError):
+        return math.inf  # a line that a crash cut off
