@@ -6,8 +6,16 @@ STAMP := $(VENV)/.installed
 
 .PHONY: demo test lint clean
 
-demo: $(STAMP)
-	$(BIN)/python tools/demo.py
+# Generates crowd scenes, learns to count in them, tests, and draws what was learnt.
+DEMO := work_dirs/sample_ean_se
+demo: $(STAMP) data/sample_counting
+	$(BIN)/python tools/check_data.py configs/sample_ean_se.py
+	$(BIN)/python tools/train.py configs/sample_ean_se.py --work-dir $(DEMO) --resume
+	$(BIN)/python tools/test.py configs/sample_ean_se.py $(DEMO)/iter_300.pth --work-dir $(DEMO)/test --out $(DEMO)/metrics.json
+	@echo "pictures: $(DEMO)/test/pictures, curve: $(DEMO)/curve.png, metrics: $(DEMO)/metrics.json"
+
+data/sample_counting: $(STAMP)
+	@if [ -d $@ ]; then touch $@; else $(BIN)/python tools/make_scenes.py counting $@ --images 120 --seed 0; fi
 
 test: $(STAMP)
 	$(BIN)/python -m pytest

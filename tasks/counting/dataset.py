@@ -171,13 +171,18 @@ def _build(transform: dict[str, Any] | Transform) -> Transform:
 
 def _read(entry: Entry) -> _Record:
     shape = image_shape(entry.image)
-    points = read_points(entry.points)
-    height, width = shape
-    near = ((points >= -BORDER) & (points <= (width + BORDER, height + BORDER))).all(axis=1)
-    kept = keep_inside(points[near], shape)
-    assert inside_mask(kept, shape).all()
+    kept, outside = settled(read_points(entry.points), shape)
     sigma = adaptive_sigma(kept, shape).astype(np.float32)
-    return _Record(entry, shape, kept, sigma, outside=int((~near).sum()))
+    return _Record(entry, shape, kept, sigma, outside)
+
+
+def settled(points_xy: np.ndarray, shape_hw: tuple[int, int]) -> tuple[np.ndarray, int]:
+    """Moves heads up to `BORDER` pixels beyond the border onto it; returns those inside, and how many are not."""
+    height, width = shape_hw
+    near = ((points_xy >= -BORDER) & (points_xy <= (width + BORDER, height + BORDER))).all(axis=1)
+    kept = keep_inside(points_xy[near], shape_hw)
+    assert inside_mask(kept, shape_hw).all()
+    return kept, int((~near).sum())
 
 
 def _leaked(part: str | None, split: str, entries: Sequence[Entry]) -> list[str]:

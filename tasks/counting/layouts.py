@@ -48,6 +48,7 @@ class Source:
             without splits.
         part: "A" or "B" of ShanghaiTech.
         release: "2015" or "2016" of ShanghaiTech, as the folders' names have it.
+        problems: a line for each picture without points and the reverse; such are in no split.
     """
 
     name: str
@@ -55,15 +56,17 @@ class Source:
     splits: dict[str, list[Entry]]
     part: str | None = None
     release: str | None = None
+    problems: tuple[str, ...] = ()
 
 
-def find_source(data_root: str | Path, layout: str, fold: int = 0) -> Source:
+def find_source(data_root: str | Path, layout: str, fold: int = 0, *, strict: bool = True) -> Source:
     """Finds a data set and lists its pictures.
 
     Args:
         data_root: its folder, as it stands or as `find_data` finds it.
         layout: "shanghaitech", "ucf_cc_50" or "folder".
         fold: which fifth of UCF_CC_50 is the test split, 0 to 4.
+        strict: refuse pictures without points and the reverse; otherwise they are listed as `problems`.
 
     Raises:
         UserInputError: the folder is missing or laid out otherwise, a picture has no points or points no picture.
@@ -76,7 +79,11 @@ def find_source(data_root: str | Path, layout: str, fold: int = 0) -> Source:
     root = _find_root(Path(data_root), layout)
     if not root.is_dir():
         raise UserInputError(f"data_root {root}: is a file, expected the folder of a data set")
-    return LAYOUTS[layout](root, fold)
+    source = LAYOUTS[layout](root, fold)
+    if strict and source.problems:
+        more = len(source.problems) - 1
+        raise UserInputError(source.problems[0] + (f" ({more} more: tools/check_data.py lists them)" if more else ""))
+    return source
 
 
 def _find_root(wanted: Path, layout: str) -> Path:
@@ -95,14 +102,14 @@ def _find_root(wanted: Path, layout: str) -> Path:
 
 def shanghaitech(root: Path, fold: int = 0) -> Source:
     """`{train,test}_data/{images/IMG_n.jpg, ground-truth/GT_IMG_n.mat}`; `ground_truth` in the release of 2015."""
-    splits, releases = {}, set()
+    splits, releases, problems = {}, set(), []
     for split in ("train", "test"):
         folder = root / f"{split}_data"
         points = [folder / name for name in RELEASES if (folder / name).is_dir()]
         if not (folder / "images").is_dir() or not points:
             continue
         releases.add(RELEASES[points[0].name])
-        splits[split] = _pair(folder / "images", points[0], lambda stem: [f"GT_{stem}.mat"])
+        splits[split] = _pair(folder / "images", points[0], lambda stem: [f"GT_{stem}.mat"], problems)
     if not splits:
         parts = [p.name for p in sorted(root.glob("part_[AB]*")) if p.is_dir()]
         inner = f"; its folder {parts[0]} may be meant" if parts else ""
@@ -112,9 +119,9 @@ def shanghaitech(root: Path, fold: int = 0) -> Source:
         )
     part = _part(root, splits)
     if part is None:  # other pictures in ShanghaiTech's layout, such as generated ones: no release of anything
-        return Source(root.resolve().name, root, splits)
+        return Source(root.resolve().name, root, splits, problems=tuple(problems))
     release = "2015" if root.resolve().name.endswith("_final") else min(releases)
-    return Source(f"ShanghaiTech {part}", root, splits, part, release)
+    return Source(f"ShanghaiTech {part}", root, splits, part, release, tuple(problems))
 
 
 def _part(root: Path, splits: dict[str, list[Entry]]) -> str | None:
@@ -135,7 +142,8 @@ def ucf_cc_50(root: Path, fold: int = 0) -> Source:
         raise UserInputError(
             f"data_root {root}: is not laid out as UCF_CC_50, looked for 1.jpg, 1_ann.mat, ...; {UCF_SOURCE}"
         )
-    entries = _pair(root, root, lambda stem: [f"{stem}_ann.mat"])
+    problems: list[str] = []
+    entries = _pair(root, root, lambda stem: [f"{stem}_ann.mat"], problems)
     if len(entries) < UCF_FOLDS:
         raise UserInputError(f"data_root {root}: has {len(entries)} picture(s), expected 50; {UCF_SOURCE}")
     folds = [set(part.tolist()) for part in np.array_split(np.arange(len(entries)), UCF_FOLDS)]
@@ -143,7 +151,7 @@ def ucf_cc_50(root: Path, fold: int = 0) -> Source:
         "train": [entry for i, entry in enumerate(entries) if i not in folds[fold]],
         "test": [entry for i, entry in enumerate(entries) if i in folds[fold]],
     }
-    return Source("UCF_CC_50", root, splits)
+    return Source("UCF_CC_50", root, splits, problems=tuple(problems))
 
 
 def folder(root: Path, fold: int = 0) -> Source:
@@ -157,12 +165,13 @@ def folder(root: Path, fold: int = 0) -> Source:
         return [f"{name}{suffix}" for name in (stem, f"{stem}_ann", f"GT_{stem}") for suffix in READERS]
 
     halves = {split: root / split for split in ("train", "test") if (root / split).is_dir()} or {"all": root}
-    splits = {}
+    splits: dict[str, list[Entry]] = {}
+    problems: list[str] = []
     for split, place in halves.items():
         pictures = place / "images" if (place / "images").is_dir() else place
         points = next((place / name for name in POINT_FOLDERS if (place / name).is_dir()), pictures)
-        splits[split] = _pair(pictures, points, names)
-    return Source(root.resolve().name, root, splits)
+        splits[split] = _pair(pictures, points, names, problems)
+    return Source(root.resolve().name, root, splits, problems=tuple(problems))
 
 
 LAYOUTS: dict[str, Callable[[Path, int], Source]] = {
@@ -259,8 +268,8 @@ def _listed(entries: Sequence[Entry], val_list: Path) -> set[str]:
     return chosen
 
 
-def _pair(images: Path, points: Path, names: Callable[[str], Iterable[str]]) -> list[Entry]:
-    """Pairs each picture with the first of `names(stem)` in `points`, in natural order."""
+def _pair(images: Path, points: Path, names: Callable[[str], Iterable[str]], problems: list[str]) -> list[Entry]:
+    """Pairs each picture with the one of `names(stem)` in `points`, in natural order; others go to `problems`."""
     pictures = sorted((p for p in _files(images) if p.suffix.lower() in EXTENSIONS), key=lambda p: natural(p.name))
     if not pictures:
         raise UserInputError(f"{images}: holds no picture, expected files that end in {', '.join(EXTENSIONS)}")
@@ -270,22 +279,23 @@ def _pair(images: Path, points: Path, names: Callable[[str], Iterable[str]]) -> 
     for picture in pictures:
         other = seen.setdefault(picture.stem, picture.name)
         if other != picture.name:
-            raise UserInputError(f"{picture}: {other} has the same name, expected one picture for each file of points")
+            problems.append(f"{picture}: {other} has the same name, expected one picture for each file of points")
+            continue
         candidates = list(names(picture.stem))
         found = [name for name in candidates if name in there]
         if not found:
-            raise UserInputError(
+            problems.append(
                 f"{picture}: has no ground truth, expected {points / candidates[0]}: add it or remove the picture"
             )
+            continue
         if len(found) > 1:
-            raise UserInputError(f"{picture}: has two files of points, {found[0]} and {found[1]}: remove one")
-        there.remove(found[0])
+            problems.append(f"{picture}: has two files of points, {found[0]} and {found[1]}: remove one")
+        there.difference_update(found)
         entries.append(Entry(picture, points / found[0], picture.stem))
-    if there:
-        orphan = points / min(there, key=natural)
-        raise UserInputError(
-            f"{orphan}: ground truth without a picture in {images}: add the picture or remove the file"
-        )
+    problems += [
+        f"{points / orphan}: ground truth without a picture in {images}: add the picture or remove the file"
+        for orphan in sorted(there, key=natural)
+    ]
     return entries
 
 

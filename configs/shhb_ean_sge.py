@@ -1,0 +1,11 @@
+# Counting on ShanghaiTech part B with SGE in the blocks of the published scheme, a module per stage (Share-EAN).
+# Result: not yet run; no published figure at hand for this cell.
+# Hardware: one GPU with 24 GB; runs on a CPU, slowly.
+# Command: python tools/train.py configs/shhb_ean_sge.py
+_base_ = [
+    "_base_/models/counter_resnet50.py",
+    "_base_/datasets/shhb.py",
+    "_base_/schedules/counting_resnet50.py",
+    "_base_/default_runtime.py",
+]
+model = dict(backbone=dict(name="resnet50_share_ean_sge.imagenet"))

@@ -1,0 +1,89 @@
+"""What one sees of a counting run beside its numbers: density pictures and the curve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from tasks.counting.targets import density_map
+from tasks.counting.visualize import Picture, draw_curve, panels
+from transfer.engine.checkpoint import write_atomically
+
+DRAWN_SIGMA = 8.0
+"""Width in pixels of the ground truth's heads in pictures, where the pipeline made no density map."""
+
+
+@HOOKS.register_module()
+class DensityPictureHook(Hook):
+    """Draws the first pictures of a validation or test: input, true density, predicted density, both counts.
+
+    Those of a validation go to the visualizer (TensorBoard, files), those of a test to the work directory's `pictures`.
+
+    Args:
+        images: how many of each validation; 0 for none.
+        test_images: how many of a test.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, images: int = 3, test_images: int = 0) -> None:
+        self.images, self.test_images = images, test_images
+
+    def before_val_epoch(self, runner: Any) -> None:
+        self._left = self.images
+
+    def before_test_epoch(self, runner: Any) -> None:
+        self._left = self.test_images
+
+    def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        for image_id, picture in self._drawn(data_batch, outputs):
+            runner.visualizer.add_image(f"val_{image_id}", picture, step=runner.iter)
+
+    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        folder = Path(runner.work_dir) / "pictures"
+        for image_id, picture in self._drawn(data_batch, outputs):
+            folder.mkdir(parents=True, exist_ok=True)
+            _, png = cv2.imencode(".png", picture[:, :, ::-1])
+            write_atomically(folder / f"{image_id}.png", png.tobytes())
+
+    def _drawn(self, data_batch: Any, outputs: Any) -> Iterator[tuple[str, Picture]]:
+        if not self._left or not is_main_process():
+            return
+        for inputs, sample in list(zip(data_batch["inputs"], outputs, strict=True))[: self._left]:
+            self._left -= 1
+            yield str(sample.image_id).replace("/", "_"), picture_of(inputs.permute(1, 2, 0).cpu().numpy(), sample)
+
+
+@HOOKS.register_module()
+class CurvePictureHook(Hook):
+    """Draws `curve.png` from the work directory's `curve.jsonl` after each validation."""
+
+    priority = "VERY_LOW"  # behind the hook that writes the curve
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        curve = Path(runner.work_dir) / "curve.jsonl"
+        if is_main_process() and curve.is_file():
+            draw_curve(curve, curve.with_suffix(".png"), title=runner.experiment_name.rsplit("_", 2)[0])
+
+
+def picture_of(picture_HW3: Picture, sample: Any) -> Picture:
+    """Draws a predicted `CrowdSample` over its uint8 RGB picture, with its ground truth where it has one."""
+    density = sample.pred_density[0].cpu().numpy()
+    truth, heads = None, None
+    if "points" in sample:
+        heads = sample.num_points
+        truth = _ground_truth(sample, picture_HW3.shape[:2])
+    return panels(picture_HW3, density, sample.pred_count, truth, heads, stride=sample.stride)
+
+
+def _ground_truth(sample: Any, shape_hw: tuple[int, int]) -> np.ndarray:
+    if "density" in sample:
+        return sample.density[0].cpu().numpy()
+    return density_map(sample.points.cpu().numpy(), shape_hw, sample.stride, sigma=DRAWN_SIGMA)

@@ -1,0 +1,155 @@
+"""Counts people in any pictures: an overlay for each, and the counts as JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import MODELS
+
+from backbones.errors import UserInputError
+from tasks.counting.hooks import picture_of
+from tasks.counting.images import EXTENSIONS, read_image
+from tasks.counting.structures import CrowdSample
+from transfer.engine.backbone import without_initial_weights
+from transfer.engine.checkpoint import check_same_model
+from transfer.engine.compat import load_foreign_checkpoint
+
+
+def predict(config: Config, checkpoint: str | Path, inputs: Sequence[str | Path], *, out: str | Path) -> dict[str, Any]:
+    """Counts the people in pictures and writes `<name>_density.png` each, `predictions.json` and `predictions.csv`.
+
+    Nothing appears in `out` before the last picture is done.
+
+    Args:
+        config: of the model.
+        checkpoint: that the config's training wrote.
+        inputs: pictures and folders of pictures.
+        out: folder for the results, made if it is not there.
+
+    Returns:
+        What `predictions.json` holds: `checkpoint`, `checkpoint_sha256`, `config` and `predictions`, a list of
+        `image`, `count`, `width`, `height`, `tiles` and `overlay`.
+
+    Raises:
+        UserInputError: an input that is missing or no picture, a checkpoint of another model.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise UserInputError(f"--out {out}: is a file, expected a folder")
+    images = find_images(inputs)
+    model = load_model(config, checkpoint)
+    with _all_or_nothing(out) as folder:
+        rows = [_one(model, image, folder / name) for image, name in zip(images, _names(images), strict=True)]
+        record = {
+            "config": str(config.filename),
+            "checkpoint": str(checkpoint),
+            "checkpoint_sha256": hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest(),
+            "predictions": rows,
+        }
+        (folder / "predictions.json").write_text(json.dumps(record, indent=2) + "\n")
+        with open(folder / "predictions.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, ("image", "count", "width", "height", "overlay"), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+    return record
+
+
+def summary(record: dict[str, Any]) -> list[str]:
+    """One line a picture, for the terminal."""
+    return [f"{row['image']}: {row['count']:.1f} people" for row in record["predictions"]]
+
+
+def find_images(inputs: Sequence[str | Path]) -> list[Path]:
+    """Lists pictures: files as given, of folders the picture files in them, by name.
+
+    Raises:
+        UserInputError: nothing there, or a folder without pictures.
+    """
+    found: list[Path] = []
+    for given in map(Path, inputs):
+        if given.is_dir():
+            inside = sorted(p for p in given.iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file())
+            if not inside:
+                raise UserInputError(f"{given}: no pictures in this folder, expected {', '.join(EXTENSIONS)}")
+            found += inside
+        elif given.is_file():
+            found.append(given)
+        else:
+            raise UserInputError(f"{given}: no such picture or folder")
+    return found
+
+
+def load_model(config: Config, checkpoint: str | Path) -> torch.nn.Module:
+    """The config's model with a checkpoint's weights, on the best device there is, for evaluation."""
+    state = load_foreign_checkpoint(checkpoint)
+    with without_initial_weights():
+        model = MODELS.build(config.model)
+    model.load_state_dict(check_same_model(model, state, checkpoint))
+    return model.to(get_device()).eval()
+
+
+@torch.no_grad()
+def predict_array(model: torch.nn.Module, picture_HW3: np.ndarray) -> CrowdSample:
+    """Predicts one uint8 RGB picture."""
+    shape = picture_HW3.shape[:2]
+    sample = CrowdSample(metainfo={"img_shape": shape, "ori_shape": shape})
+    inputs = torch.from_numpy(np.ascontiguousarray(picture_HW3.transpose(2, 0, 1)))
+    return model.test_step({"inputs": [inputs], "data_samples": [sample]})[0].cpu()
+
+
+def _one(model: torch.nn.Module, image: Path, overlay: Path) -> dict[str, Any]:
+    picture = read_image(image)
+    sample = predict_array(model, picture)
+    drawn = cv2.cvtColor(picture_of(picture, sample), cv2.COLOR_RGB2BGR)
+    overlay.write_bytes(cv2.imencode(".png", drawn)[1].tobytes())
+    height, width = picture.shape[:2]
+    return {
+        "image": str(image),
+        "count": round(sample.pred_count, 3),
+        "width": width,
+        "height": height,
+        "tiles": list(sample.tiles),
+        "overlay": overlay.name,
+    }
+
+
+def _names(images: Sequence[Path]) -> Iterator[str]:
+    """A file name for each picture's overlay, no two the same."""
+    used: set[str] = set()
+    for image in images:
+        stem, number = image.stem, 2
+        while stem in used:
+            stem, number = f"{image.stem}_{number}", number + 1
+        used.add(stem)
+        yield f"{stem}_density.png"
+
+
+@contextmanager
+def _all_or_nothing(out: Path) -> Iterator[Path]:
+    """A folder whose files move to `out` at the end; after an error they are gone."""
+    parent = next(p for p in out.absolute().parents if p.is_dir())
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=parent))
+    except OSError as error:
+        raise UserInputError(f"--out {out}: cannot be written: {error.strerror}") from error
+    try:
+        yield folder
+        out.mkdir(parents=True, exist_ok=True)
+        for file in sorted(folder.iterdir()):
+            os.replace(file, out / file.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,130 @@
+"""Pictures of densities beside their photographs, and of training curves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+
+COLORMAP = "viridis"  # even in lightness, so readable in print and with any colour vision
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_GAP, _BAR, _STRIP = 8, 34, 26
+
+
+def panels(
+    picture_HW3: Picture,
+    prediction_hw: NDArray[np.floating],
+    predicted: float,
+    truth_hw: NDArray[np.floating] | None = None,
+    heads: int | None = None,
+    *,
+    stride: int = 8,
+    width: int = 480,
+) -> Picture:
+    """Draws the photograph, the ground truth (where there is one) and the prediction side by side, with both counts.
+
+    Args:
+        picture_HW3: uint8 RGB.
+        prediction_hw: people per cell; cell (0, 0) is the top left `stride` x `stride` pixels.
+        predicted: number of people predicted.
+        truth_hw: ground truth on the same grid; both maps share one colour scale.
+        heads: number of annotated heads.
+        stride: side of a cell in pixels.
+        width: of one panel in pixels.
+
+    Returns:
+        uint8 RGB; below the panels lies the colour scale.
+    """
+    maps = [m for m in (truth_hw, prediction_hw) if m is not None]
+    top = max(max(float(np.max(m, initial=0.0)) for m in maps), 1e-6)
+    input_caption = "input" if heads is None else f"input: {heads} heads"
+    parts = [_captioned(_fitted(picture_HW3, width), input_caption)]
+    if truth_hw is not None:
+        shown = _fitted(overlay(picture_HW3, truth_hw, stride, top), width)
+        total = float(np.sum(truth_hw)) if heads is None else heads
+        parts.append(_captioned(shown, f"ground truth: {total:g}"))
+    shown = _fitted(overlay(picture_HW3, prediction_hw, stride, top), width)
+    parts.append(_captioned(shown, f"predicted: {predicted:.1f}"))
+    gap = np.full((parts[0].shape[0], _GAP, 3), 255, np.uint8)
+    row = [piece for part in parts for piece in (part, gap)][:-1]
+    body = np.concatenate(row, axis=1)
+    return np.concatenate([body, _scale(body.shape[1], top, stride)], axis=0)
+
+
+def overlay(picture_HW3: Picture, density_hw: NDArray[np.floating], stride: int, top: float) -> Picture:
+    """Lays the density's colours over the greyed photograph, the more opaquely the denser; `top` is the last colour."""
+    height, width = picture_HW3.shape[:2]
+    grown = np.kron(np.asarray(density_hw, np.float32), np.ones((stride, stride), np.float32))
+    value = np.clip(grown[:height, :width] / top, 0, 1)
+    grey = cv2.cvtColor(np.ascontiguousarray(picture_HW3), cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
+    opacity = 0.35 + 0.6 * np.sqrt(value)[..., None]
+    return np.round((1 - opacity) * grey + opacity * 255 * _colours(value)).astype(np.uint8)
+
+
+def _colours(value: NDArray[np.floating]) -> NDArray[np.floating]:
+    return matplotlib.colormaps[COLORMAP](value)[..., :3].astype(np.float32)
+
+
+def _fitted(picture: Picture, width: int) -> Picture:
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    way = cv2.INTER_AREA if picture.shape[1] > width else cv2.INTER_LINEAR
+    return cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=way)
+
+
+def _captioned(picture: Picture, text: str) -> Picture:
+    bar = np.full((_BAR, picture.shape[1], 3), 255, np.uint8)
+    cv2.putText(bar, text, (6, _BAR - 11), _FONT, 0.65, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([bar, picture], axis=0)
+
+
+def _scale(width: int, top: float, stride: int) -> Picture:
+    """The colour scale with its ends named, in people per cell."""
+    strip = np.full((_STRIP + 8, width, 3), 255, np.uint8)
+    text = f"{top:.2g} people per {stride} x {stride} px"
+    left = 24
+    right = max(left + 20, width - 10 * len(text))
+    ramp = _colours(np.linspace(0, 1, right - left, dtype=np.float32))
+    strip[8:_STRIP, left:right] = np.round(255 * ramp)
+    cv2.putText(strip, "0", (6, _STRIP - 3), _FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(strip, text, (right + 6, _STRIP - 3), _FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    return strip
+
+
+def read_curve(path: str | Path) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+    """Reads a work directory's `curve.jsonl`: (iteration, loss) and (iteration, validation MAE)."""
+    losses, errors = [], []
+    for line in Path(path).read_text().splitlines():
+        entry = json.loads(line)
+        if "loss" in entry:
+            losses.append((entry["iter"], entry["loss"]))
+        if "mae" in entry.get("val", {}):
+            errors.append((entry["iter"], entry["val"]["mae"]))
+    return losses, errors
+
+
+def draw_curve(path: str | Path, out: str | Path, title: str = "") -> None:
+    """Draws a `curve.jsonl` as a PNG: training loss on top, validation MAE below."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    losses, errors = read_curve(path)
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1, sharex=True)
+    above.set(title=title, ylabel="training loss", yscale="log")
+    below.set(xlabel="iteration", ylabel="validation MAE (people)", yscale="log")
+    if losses:
+        above.plot(*zip(*losses, strict=True), color="#0072B2", linewidth=1)
+    if errors:
+        below.plot(*zip(*errors, strict=True), color="#D55E00", marker="o", markersize=3)
+        at, best = min(errors, key=lambda point: point[1])
+        below.annotate(f"best {best:.1f} at {at}", (at, best), xytext=(0, 12), textcoords="offset points", ha="right")
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+    figure.savefig(out, dpi=120, format="png")

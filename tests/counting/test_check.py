@@ -1,0 +1,87 @@
+"""tools/check_data.py: finds all problems at once, and gives a verdict."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.counting.check import check
+from tasks.counting.scenes import write_scenes
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    root = tmp_path_factory.mktemp("scenes") / "data"
+    write_scenes(root, 10, seed=2)
+    return root
+
+
+@pytest.fixture
+def scenes(sound, tmp_path):
+    return Path(shutil.copytree(sound, tmp_path / "data"))
+
+
+def config(root, **options):
+    def loader(split):
+        return {"dataset": {"type": "CrowdDataset", "data_root": str(root), "split": split, **options}}
+
+    return {f"{split}_dataloader": loader(split) for split in ("train", "val", "test")}
+
+
+def test_sound_data(scenes):
+    report = check(config(scenes))
+    assert report.problems == report.remarks == []
+    assert [(row["split"], row["images"]) for row in report.rows] == [("train", 7), ("val", 1), ("test", 2)]
+    assert report.verdict == "sound"
+
+
+def test_every_problem_is_listed(scenes):
+    images, truth = scenes / "train_data/images", scenes / "train_data/ground-truth"
+    (truth / "GT_IMG_1.mat").unlink()
+    (images / "IMG_2.jpg").unlink()
+    (truth / "GT_IMG_3.mat").write_bytes(b"MATLAB 5.0")
+    (images / "IMG_4.jpg").write_bytes((images / "IMG_4.jpg").read_bytes()[:300])
+    report = check(config(scenes))
+    assert not report.sound
+    assert len(report.problems) == 4
+    for name in ("IMG_1.jpg", "GT_IMG_2.mat", "GT_IMG_3.mat", "IMG_4.jpg"):
+        assert sum(name in line for line in report.problems) == 1, name
+
+
+def test_pictures_in_two_splits_are_remarked(scenes):
+    shutil.copy(scenes / "train_data/images/IMG_5.jpg", scenes / "test_data/images/IMG_1.jpg")
+    (line,) = check(config(scenes)).remarks
+    assert "IMG_5" in line
+    assert "test IMG_1" in line
+
+
+def test_missing_data(tmp_path):
+    report = check(config(tmp_path / "nowhere"))
+    assert len(report.problems) == 1
+    assert "nowhere" in report.problems[0]
+
+
+def test_the_command(scenes):
+    command = [sys.executable, str(ROOT / "tools/check_data.py"), str(ROOT / "configs/sample_ean_se.py")]
+    options = [f"{s}_dataloader.dataset.data_root={scenes}" for s in ("train", "val", "test")]
+    done = subprocess.run([*command, "--json", "--cfg-options", *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sound"] is True
+    (scenes / "train_data/ground-truth/GT_IMG_1.mat").unlink()
+    done = subprocess.run([*command, "--cfg-options", *options], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "GT_IMG_1.mat" in done.stdout
+    assert "not usable: 1 problems" in done.stdout
+
+
+@pytest.mark.real_data
+def test_the_leak_of_part_a_is_seen(real_data):
+    report = check(config(real_data / "ShanghaiTech/part_A"))
+    assert report.sound
+    assert any("train IMG_121" in line and "test IMG_98" in line for line in report.remarks)
+    assert sum(row["heads"] for row in report.rows) == 162_413 + 78_862
