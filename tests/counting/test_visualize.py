@@ -103,8 +103,11 @@ def test_density_pictures_of_the_first_validation_images_are_shown(tmp_path, ima
 
 
 def test_density_pictures_of_tests_are_an_option(tmp_path):
-    assert not validated(DensityPictureHook(), tmp_path, "test").visualizer.images
-    assert ("test_IMG_0", 20) in validated(DensityPictureHook(test=True), tmp_path, "test").visualizer.images
+    validated(DensityPictureHook(), tmp_path, "test")
+    assert not list(tmp_path.iterdir())
+    validated(DensityPictureHook(test_images=1), tmp_path, "test")
+    assert [p.name for p in (tmp_path / "pictures").iterdir()] == ["IMG_0.png"]
+    assert cv2.imread(str(tmp_path / "pictures/IMG_0.png")).shape[1] == 3 * 480 + 16
 
 
 def test_the_curve_is_drawn_after_a_validation_where_there_is_one(tmp_path):
