@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from backbones.errors import UserInputError
+
 _WRAPPERS = re.compile(r"^(?:(?:module|_orig_mod)\.)+")
 
 _RENAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -35,12 +37,20 @@ def own_keys(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]
     """Returns the backbone's tensors under this project's keys, and the keys of everything else (heads of a task).
 
     `module.` and `_orig_mod.` are stripped; where keys begin with `backbone.`, only those belong to the backbone.
+
+    Raises:
+        UserInputError: OpenMMLab's ResNet with a deep stem, which no registered backbone has.
     """
     bare = {_WRAPPERS.sub("", key): tensor for key, tensor in state.items()}
     foreign: list[str] = []
     if any(key.startswith("backbone.") for key in bare):
         foreign = [key for key in bare if not key.startswith("backbone.")]
         bare = {key.removeprefix("backbone."): tensor for key, tensor in bare.items() if key.startswith("backbone.")}
+    if "stem.0.weight" in bare and "conv1.weight" not in bare:
+        raise UserInputError(
+            "weights of a ResNet with a deep stem (ResNetV1c or V1d, such as resnet50_v1c), expected those of a plain "
+            "ResNet, whose stem is one 7x7 convolution"
+        )
     return dict(_renamed(key, tensor) for key, tensor in bare.items()), foreign
 
 

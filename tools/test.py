@@ -14,6 +14,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="config file, such as configs/shha_ean_se.py")
     parser.add_argument("checkpoint", help="checkpoint that the config's training wrote")
+    parser.add_argument(
+        "--tta", action="store_true", help="average over the scales and flips of the config's tta_pipeline"
+    )
     parser.add_argument("--out", metavar="FILE.json", help="write the metrics and their circumstances")
     parser.add_argument("--work-dir", help="where the log goes (default: work_dirs/<config's name>/test)")
     parser.add_argument(
@@ -39,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         work_dir=args.work_dir or Path("work_dirs") / Path(args.config).stem / "test",
         launcher=args.launcher,
         out=args.out,
+        tta=args.tta,
     )
     return 0
 

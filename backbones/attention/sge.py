@@ -36,7 +36,8 @@ class SGE(Attention):
         similarity_NGHW = (x_NGcHW * x_NGcHW.mean((3, 4), keepdim=True)).sum(2)
         centred = similarity_NGHW - similarity_NGHW.mean((2, 3), keepdim=True)
         positions = centred.shape[2] * centred.shape[3]
-        std = (centred.square().sum((2, 3), keepdim=True) / max(positions - 1, 1)).sqrt()
+        variance = centred.square().sum((2, 3), keepdim=True) / max(positions - 1, 1)
+        std = variance.masked_fill(variance == 0, 1).sqrt()  # the root of 0 would have no gradient
         scaled = centred / (std + _EPS) * self.weight[:, None, None] + self.bias[:, None, None]
         return scaled.sigmoid()[:, :, None]
 

@@ -56,6 +56,6 @@ def process(environment: dict[str, str], tmp_path: Path) -> Callable[..., subpro
 
     def run(name: str, *args: object, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
         line = [sys.executable, *prefix, str(ROOT / "tools" / name), *map(str, args)]
-        return subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        return subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
 
     return run

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
@@ -17,6 +18,7 @@ from backbones.errors import UserInputError
 from backbones.registry import create_backbone, get_card
 from backbones.resnet import AttentionResNet
 from backbones.weights import find_trunk_weights, load_weights
+from transfer.engine.compat import harmless_globals
 
 INITS = ("scratch", "trunk", "full")
 
@@ -86,7 +88,8 @@ class RegisteredBackbone(BaseModule):
         source = weights
         if source is None:
             source = find_trunk_weights(self.card.arch) if self.init == "trunk" else self.card.weights_path()
-        report = load_weights(self.net, source, init=self.init)
+        with torch.serialization.safe_globals(harmless_globals()):  # checkpoints of OpenMMLab projects
+            report = load_weights(self.net, source, init=self.init)
         print_log(f"{self.card.name}, init={self.init} from {source}:\n{report}", logger="current")
         return report
 
@@ -102,6 +105,11 @@ class RegisteredBackbone(BaseModule):
 
 
 def _read_init(init: str | None, pretrained: bool | None, weights: str | None) -> str:
+    if isinstance(pretrained, str):  # what a segmentor's own `pretrained`, as in mmseg::_base_, hands down
+        raise UserInputError(
+            f"RegisteredBackbone: pretrained={pretrained!r} names weights of another network (v1c and v1d have a deep "
+            "stem), expected True or None: set pretrained=None in the model, and init='trunk' in its backbone"
+        )
     if init is not None and pretrained is not None:
         raise UserInputError(
             "RegisteredBackbone: init and pretrained exclude each other; pretrained=True is init='full'"

@@ -16,7 +16,7 @@ from mmengine.fileio import register_backend
 from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import HistoryBuffer
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 
 from backbones.errors import UserInputError
@@ -116,8 +116,10 @@ def restore_message_hub(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def bare(model: torch.nn.Module) -> torch.nn.Module:
-    """The model itself, out of its distributed wrapper."""
-    return model.module if is_model_wrapper(model) else model
+    """The model itself, out of its wrappers for several processes and for test-time augmentation."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 def backbone_meta(model: torch.nn.Module) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from backbones.errors import UserInputError
+from backbones.errors import RunError, UserInputError
 
 _held: list[Any] = []  # torch.library.Library undoes its definitions when it is collected
 
@@ -83,7 +83,7 @@ class _MissingOps(types.ModuleType):
             raise AttributeError(name)
 
         def missing(*args: Any, **kwargs: Any) -> Any:
-            raise RuntimeError(
+            raise RunError(
                 f"the operator {name} is compiled code that mmcv-lite lacks: install mmcv==2.1.0 instead"
             )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +149,11 @@ def resolve(name: Any, scope: str) -> list[Callable[..., Any]]:
     if not isinstance(name, str):
         return [name] if callable(name) else []
     found = []
+    if scope != "mmengine":
+        with suppress(ImportError):
+            importlib.import_module(f"{scope}.registry")  # where an OpenMMLab package keeps its registries
     for root in ROOTS:
-        with root.switch_scope_and_registry(scope) as registry:
-            target = registry.get(name)
+        target = root.children.get(scope, root).get(name)
         if target is not None and target not in found:
             found.append(target)
     return found
@@ -234,7 +238,9 @@ def _check_type(node: Mapping[str, Any], scope: str, path: tuple[str, ...]) -> N
         return
     targets = resolve(name, scope)
     if not targets:
-        names = {key for root in ROOTS for key in root.module_dict}
+        names = {
+            key for root in ROOTS for registry in (root, root.children.get(scope, root)) for key in registry.module_dict
+        }
         raise UserInputError(
             f"config key {where}: type={name!r} is unknown, expected a registered name; does custom_imports name its "
             f"module?{did_you_mean(name, names)}"

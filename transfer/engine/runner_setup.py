@@ -39,7 +39,10 @@ ALWAYS_ON = ("IterationSeedHook", "FiniteLossHook", "StopInValidationHook", "Pro
 _runs = itertools.count()
 
 # Warnings of mmengine about its own internals, which no user can do anything about.
-NOISE = ("The prefix is not set", '"FileClient" will be', '"HardDiskBackend" is', "Dataset ", "Reach the end of")
+NOISE = (
+    *("The prefix is not set", '"FileClient" will be', '"HardDiskBackend" is', "Dataset ", "Reach the end of"),
+    "Failed to search registry with scope",  # functions and strategies are mmengine's own, whatever the scope
+)
 
 
 def _worth_reading(record: logging.LogRecord) -> bool:
@@ -261,6 +264,8 @@ def _distribute(config: Config) -> None:
             broadcast_buffers=False,
             find_unused_parameters=config.get("find_unused_parameters", False),
         )
+    if device_utils.DEVICE == "cpu":
+        config.pop("sync_bn", None)  # torch synchronises batch normalisation on GPUs only
     for key in ("val_evaluator", "test_evaluator"):
         metrics = config.get(key) or []
         for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:

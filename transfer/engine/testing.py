@@ -12,7 +12,7 @@ from typing import Any
 import mmengine
 import numpy
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from backbones.errors import UserInputError
 from transfer.engine.backbone import without_initial_weights
@@ -30,21 +30,24 @@ def evaluate(
     work_dir: str | Path,
     launcher: str = "none",
     out: str | Path | None = None,
+    tta: bool = False,
 ) -> dict[str, Any]:
     """Tests a checkpoint and returns the record of it, which also goes to `out` as JSON.
 
     Returns:
         `metrics`, `config`, `checkpoint`, `checkpoint_sha256`, `data` (the data set's metainfo), `init`, `backbone`,
-        `scheme`, `seed`, `iter`, `versions`, `command`.
+        `scheme`, `seed`, `iter`, `tta`, `versions`, `command`.
 
     Raises:
-        UserInputError: the checkpoint is missing, unreadable or of another model.
+        UserInputError: the checkpoint is missing, unreadable or of another model; `tta` where the config has none.
     """
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
         if config.get(key) is None:
             raise UserInputError(f"config {config.filename}: has no {key!r}, which testing needs")
     if out is not None and Path(out).is_dir():
         raise UserInputError(f"--out {out}: is a folder, expected a file name such as metrics.json")
+    if tta:
+        use_tta(config)
     meta = load_foreign_checkpoint(checkpoint).get("meta", {})
     prepare(config, work_dir=work_dir, seed=meta.get("seed"), launcher=launcher, training=False)
     config.load_from, config.resume = str(checkpoint), False
@@ -52,11 +55,24 @@ def evaluate(
         with without_initial_weights():
             runner = build_runner(config)
         metrics = runner.test()
-        record = {"metrics": metrics, **describe(runner, config, checkpoint, meta)}
+        record = {"metrics": metrics, "tta": tta, **describe(runner, config, checkpoint, meta)}
         if out is not None and runner.rank == 0:
             write_atomically(out, (json.dumps(as_json(record), indent=2) + "\n").encode())
         say(metric_line(numbers(metrics)))
     return record
+
+
+def use_tta(config: Config) -> None:
+    """Puts the config's `tta_model` around the model, its `tta_pipeline` before the test data (mmengine's names).
+
+    Raises:
+        UserInputError: the config lacks one of the two.
+    """
+    for key in ("tta_model", "tta_pipeline"):
+        if not config.get(key):
+            raise UserInputError(f"--tta: config {config.filename} has no {key!r}, which test-time augmentation needs")
+    config.model = ConfigDict(**config.tta_model, module=config.model)
+    config.test_dataloader.dataset.pipeline = config.tta_pipeline
 
 
 def describe(runner: Any, config: Config, checkpoint: str | Path, meta: dict[str, Any]) -> dict[str, Any]:
