@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-TASKS = ("counting",)
+TASKS = ("counting", "segmentation")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

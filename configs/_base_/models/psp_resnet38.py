@@ -1,0 +1,51 @@
+# A small PSPNet on ResNet-38 at stem stride 2, for CPUs: stride 8, 256 channels. This recipe is ours.
+#
+# - CIFAR-100 weights of the same card load with only the classifier left out (model.backbone.init=full).
+# - A CIFAR ResNet has three stages: the auxiliary FCN head stands on the second (stride 4).
+# - Statistics are CIFAR's, as the cards say.
+task = "segmentation"
+custom_imports = dict(imports=["tasks.segmentation"], allow_failed_imports=False)
+norm_cfg = dict(type="BN", requires_grad=True)
+model = dict(
+    type="EncoderDecoder",
+    data_preprocessor=dict(
+        type="SegDataPreProcessor",
+        mean=[125.307, 122.961, 113.8575],
+        std=[51.5865, 50.847, 51.255],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size=(256, 256),
+    ),
+    backbone=dict(
+        type="RegisteredBackbone", name="resnet38.cifar100", init="scratch", out_indices=(1, 2), stem_stride=2
+    ),
+    decode_head=dict(
+        type="PSPHead",
+        in_channels=256,
+        in_index=1,
+        channels=64,
+        pool_scales=(1, 2, 3, 6),
+        dropout_ratio=0.1,
+        num_classes=21,
+        norm_cfg=norm_cfg,
+        align_corners=False,
+        loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True, loss_weight=1.0),
+    ),
+    auxiliary_head=dict(
+        type="FCNHead",
+        in_channels=128,
+        in_index=0,
+        channels=32,
+        num_convs=1,
+        concat_input=False,
+        dropout_ratio=0.1,
+        num_classes=21,
+        norm_cfg=norm_cfg,
+        align_corners=False,
+        loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True, loss_weight=0.4),
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode="whole"),
+)
+del norm_cfg  # of no use to --cfg-options: each head has its own

@@ -1,0 +1,119 @@
+"""What a segmentation run has beside the engine's own: checks before it starts, the table of classes, the curve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from torch import nn
+from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
+
+from backbones.errors import UserInputError
+from tasks.segmentation.metric import class_table
+from tasks.segmentation.visualize import draw_curve
+from transfer.engine.backbone import RegisteredBackbone
+from transfer.engine.checkpoint import bare
+
+
+@HOOKS.register_module()
+class SegmentationChecksHook(Hook):
+    """Refuses, before the first picture is read, what would fail or mislead on the way.
+
+    Raises:
+        UserInputError: a head of another number of classes than the data; a batch of one picture for a head that
+            normalises over 1x1 maps; a crop smaller than the backbone's stride.
+    """
+
+    priority = "VERY_HIGH"
+
+    def before_run(self, runner: Any) -> None:
+        model = bare(runner.model)
+        for name in ("train", "val", "test"):
+            loader = getattr(getattr(runner, f"_{name}_loop"), "dataloader", None)
+            if loader is not None:
+                check_classes(model, loader.dataset, f"{name}_dataloader.dataset")
+        training = getattr(runner._train_loop, "dataloader", None)
+        if training is not None:
+            check_batch(model, training.batch_size)
+            check_crop(model, training.dataset)
+
+
+@HOOKS.register_module()
+class ClassTableHook(Hook):
+    """Prints IoU and accuracy of every class after a test."""
+
+    def after_test_epoch(self, runner: Any, metrics: dict[str, Any] | None = None) -> None:
+        if metrics and "iou" in metrics and is_main_process():
+            print("\n".join(class_table(metrics)), flush=True)
+
+
+@HOOKS.register_module()
+class SegmentationCurveHook(Hook):
+    """Draws `curve.png` from the work directory's `curve.jsonl` after each validation."""
+
+    priority = "VERY_LOW"  # behind the hook that writes the curve
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        curve = Path(runner.work_dir) / "curve.jsonl"
+        if is_main_process() and curve.is_file():
+            draw_curve(curve, curve.with_suffix(".png"), title=runner.experiment_name.rsplit("_", 2)[0])
+
+
+def heads_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The decode head and the auxiliary heads of a segmentor, by their config keys."""
+    for key in ("decode_head", "auxiliary_head"):
+        found = getattr(model, key, None)
+        parts = list(found) if isinstance(found, nn.ModuleList) else [found]
+        yield from ((f"model.{key}", head) for head in parts if head is not None)
+
+
+def check_classes(model: nn.Module, dataset: Any, where: str) -> None:
+    """Raises `UserInputError` where a head has another number of classes than the data set."""
+    classes = (getattr(dataset, "metainfo", None) or {}).get("classes")
+    for key, head in heads_of(model):
+        if classes is not None and getattr(head, "num_classes", len(classes)) != len(classes):
+            raise UserInputError(
+                f"config key {key}.num_classes={head.num_classes}: {where} has {len(classes)} classes "
+                f"({', '.join(list(classes)[:3])}, ...), expected {len(classes)}"
+            )
+
+
+def check_batch(model: nn.Module, batch_size: int) -> None:
+    """Raises `UserInputError` where a head pools to 1x1 and normalises the one value that a batch of one leaves."""
+    if batch_size > 1:
+        return
+    for key, head in heads_of(model):
+        if any(_normalises_one_value(module) for module in head.modules()):
+            raise UserInputError(
+                f"config key train_dataloader.batch_size={batch_size}: {type(head).__name__} ({key}) normalises maps "
+                "of 1x1 over the batch, expected 2 or more pictures a step"
+            )
+
+
+def _normalises_one_value(module: nn.Module) -> bool:
+    if not isinstance(module, nn.Sequential) or not len(module) or not isinstance(module[0], nn.AdaptiveAvgPool2d):
+        return False
+    synchronised = get_world_size() > 1
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
+    return module[0].output_size in (1, (1, 1)) and any(
+        not (synchronised and isinstance(norm, SyncBatchNorm)) for norm in norms
+    )
+
+
+def check_crop(model: nn.Module, dataset: Any) -> None:
+    """Raises `UserInputError` where training crops are smaller than the stride of the backbone's last feature."""
+    backbone = getattr(model, "backbone", None)
+    if not isinstance(backbone, RegisteredBackbone):
+        return
+    stride = max(feature.stride for feature in backbone.feature_info)
+    for transform in getattr(getattr(dataset, "pipeline", None), "transforms", ()):
+        size = getattr(transform, "crop_size", None)
+        if size is not None and min(size) < stride:
+            raise UserInputError(
+                f"train_dataloader.dataset.pipeline: {type(transform).__name__}.crop_size={tuple(size)} is smaller "
+                f"than the backbone's stride {stride}, expected at least {stride} pixels a side"
+            )
