@@ -83,9 +83,7 @@ class _MissingOps(types.ModuleType):
             raise AttributeError(name)
 
         def missing(*args: Any, **kwargs: Any) -> Any:
-            raise RunError(
-                f"the operator {name} is compiled code that mmcv-lite lacks: install mmcv==2.1.0 instead"
-            )
+            raise RunError(f"the operator {name} is compiled code that mmcv-lite lacks: install mmcv==2.1.0 instead")
 
         return missing
 
