@@ -1,6 +1,6 @@
 # Counting on ShanghaiTech part A with a ResNet-38, from scratch:
 # SE in every block, a module per stage (Full-Share).
-# Result: not yet run. Aim, as the mean of three seeds: MAE at most 140, MSE at most 220; always saying the training
+# Result: not yet run. Aim, as the mean of three seeds: MAE at most 140, MSE at most 220. The training
 # median, always said, gets 238.2/359.1 (tools/check_data.py).
 # Hardware: 2 CPU cores, about 30 minutes; with --amp, on cores that compute in bfloat16, about half of it.
 # Command: OMP_NUM_THREADS=2 python tools/train.py configs/shha_small_full_share_se.py --seed 0
