@@ -19,6 +19,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("out", type=Path, help="new or empty folder")
     parser.add_argument("--images", type=int, default=200, metavar="N", help="number of pictures (default: 200)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="picture n depends on the seed and n only")
+    parser.add_argument(
+        "--test-share", type=float, default=0.2, metavar="R", help="share of them that is held out (default: 0.2)"
+    )
     return parser.parse_args(argv)
 
 
@@ -32,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"\r{done}/{args.images} pictures", end="" if live and done < args.images else "\n", flush=True)
 
     scenes = importlib.import_module(f"tasks.{args.task}.scenes")
-    train, test = scenes.write_scenes(args.out, args.images, args.seed, progress=progress)
+    train, test = scenes.write_scenes(args.out, args.images, args.seed, args.test_share, progress=progress)
     print(f"{args.out}: {train} pictures for training, {test} for testing")
     return 0
 

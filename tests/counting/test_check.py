@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.io import savemat
 
 from tasks.counting.check import check
-from tasks.counting.scenes import write_scenes
+from tasks.counting.dataset import CrowdDataset
+from tasks.counting.scenes import image_info, write_scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,6 +61,51 @@ def test_pictures_in_two_splits_are_remarked(scenes):
     (line,) = check(config(scenes)).remarks
     assert "IMG_5" in line
     assert "test IMG_1" in line
+
+
+def test_a_broken_picture_does_not_hide_its_broken_points(scenes):
+    picture, truth = scenes / "train_data/images/IMG_2.jpg", scenes / "train_data/ground-truth/GT_IMG_2.mat"
+    picture.write_bytes(b"no picture")
+    truth.unlink()
+    savemat(truth, {"image_info": image_info(np.array([[3.0, np.nan]]))})
+    problems = check(config(scenes)).problems
+    assert len(problems) == 2
+    assert str(picture) in problems[0]
+    assert str(truth) in problems[1] and "nan" in problems[1]
+
+
+def test_a_split_of_two_loaders_is_read_once(scenes):
+    loaders = config(scenes)
+    loaders["val_dataloader"] = loaders["test_dataloader"]
+    report = check(loaders)
+    assert [row["split"] for row in report.rows] == ["train", "test"]
+    assert report.remarks == []
+
+
+def test_training_on_test_pictures_is_remarked(scenes):
+    loaders = config(scenes)
+    loaders["train_dataloader"]["dataset"]["split"] = "all"
+    remarks = check(loaders).remarks
+    assert any(line.startswith("all and test have 2 pictures in common") for line in remarks)
+    assert not any("byte for byte" in line for line in remarks)
+
+
+def test_heads_outside_tell_the_release_as_the_data_set_does(scenes):
+    root = scenes.rename(scenes.with_name("part_A"))
+    assert {row["data"] for row in check(config(root)).rows} == {"ShanghaiTech A (2016)"}
+    savemat(
+        root / "test_data/ground-truth/GT_IMG_1.mat", {"image_info": image_info(np.array([[9.0, 9.0], [9e3, 5.0]]))}
+    )
+    report = check(config(root))
+    assert report.sound
+    assert CrowdDataset(root, split="test").metainfo["release"] == "2015"
+    assert report.rows[-1]["data"] == "ShanghaiTech A (2015)"
+    assert any("test: 1 heads outside" in line for line in report.remarks)
+
+
+def test_a_loader_without_data_root_is_named():
+    (problem,) = check({"train_dataloader": {"dataset": {"type": "CrowdDataset"}}}).problems
+    assert "train_dataloader.dataset" in problem and "data_root" in problem
 
 
 def test_missing_data(tmp_path):

@@ -82,9 +82,11 @@ def test_nothing_is_overwritten_or_half_written(tmp_path):
 
 
 def test_the_command(tmp_path):
-    command = [sys.executable, str(ROOT / "tools/make_scenes.py"), "counting", str(tmp_path / "s"), "--images", "3"]
+    command = [sys.executable, str(ROOT / "tools/make_scenes.py"), "counting", str(tmp_path / "s"), "--images", "4"]
+    command += ["--test-share", "0.5"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+    assert "2 pictures for training, 2 for testing" in done.stdout
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 2
     assert again.stderr.count("\n") == 1
