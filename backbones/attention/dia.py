@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from backbones.attention.base import Attention, State
+from backbones.attention.base import Attention, State, global_mean
 from backbones.errors import UserInputError
 
 
@@ -29,7 +29,7 @@ class DIA(Attention):
 
     def gate(self, x_NCHW: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Mask (N, C, 1, 1) and the advanced state; `state=None` stands for zeros."""
-        squeezed_NC = x_NCHW.mean((2, 3))
+        squeezed_NC = global_mean(x_NCHW)
         h_NC, c_NC = (torch.zeros_like(squeezed_NC),) * 2 if state is None else state
         i, f, g, o = (self.input_gates(squeezed_NC) + self.hidden_gates(h_NC)).chunk(4, dim=1)
         c_NC = f.sigmoid() * c_NC + i.sigmoid() * g.tanh()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from backbones.attention.base import Attention, State, he_init_
+from backbones.attention.base import Attention, State, global_mean, he_init_
 from backbones.errors import UserInputError
 
 
@@ -27,6 +27,6 @@ class SE(Attention):
 
     def gate(self, x_NCHW: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Mask (N, C, 1, 1); the state is handed through."""
-        squeezed_NC = x_NCHW.mean((2, 3))
+        squeezed_NC = global_mean(x_NCHW)
         mask_NC = self.fc2(self.fc1(squeezed_NC).relu_()).sigmoid()
         return mask_NC[:, :, None, None], state

@@ -15,11 +15,11 @@ import numpy as np
 
 from backbones.errors import UserInputError
 from tasks.counting.dataset import settled
-from tasks.counting.images import read_image
 from tasks.counting.layouts import Entry, Source, find_source, select
 from tasks.counting.metric import mae, mse
 from tasks.counting.points import read_points
 from transfer.engine.data_report import DataReport
+from transfer.engine.images import read_image
 
 _SELECTION = ("val_ratio", "val_seed", "val_list")
 

@@ -13,12 +13,12 @@ from mmengine.registry import DATASETS, TRANSFORMS
 from torch.utils.data import Dataset, get_worker_info
 
 from backbones.errors import UserInputError, did_you_mean
-from tasks.counting.images import image_shape, read_image
 from tasks.counting.layouts import LEAKED_PART_A, Entry, find_source, select
 from tasks.counting.points import read_points
 from tasks.counting.structures import Sample
 from tasks.counting.targets import adaptive_sigma, inside_mask
 from tasks.counting.transforms import keep_inside
+from transfer.engine.images import image_shape, read_image
 
 Transform = Callable[[Sample, np.random.Generator], Any]
 OUTSIDE = ("drop", "count")

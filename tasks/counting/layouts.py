@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from backbones.errors import UserInputError, did_you_mean
-from tasks.counting.images import EXTENSIONS
 from tasks.counting.points import READERS
 from transfer.engine.data import find_data
+from transfer.engine.images import EXTENSIONS
 
 SPLITS = ("train", "val", "test", "all")
 UCF_FOLDS = 5

@@ -5,11 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +16,13 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import MODELS
 
-from backbones.errors import UserInputError
 from tasks.counting.hooks import picture_of
-from tasks.counting.images import EXTENSIONS, read_image
 from tasks.counting.structures import CrowdSample
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.checkpoint import check_same_model
 from transfer.engine.compat import load_foreign_checkpoint
+from transfer.engine.images import find_images, read_image
+from transfer.engine.outputs import all_or_nothing, checked_folder, unique_stems
 
 
 def predict(config: Config, checkpoint: str | Path, inputs: Sequence[str | Path], *, out: str | Path) -> dict[str, Any]:
@@ -47,13 +43,12 @@ def predict(config: Config, checkpoint: str | Path, inputs: Sequence[str | Path]
     Raises:
         UserInputError: an input that is missing or no picture, a checkpoint of another model.
     """
-    out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise UserInputError(f"--out {out}: is a file, expected a folder")
+    out = checked_folder(out)
     images = find_images(inputs)
     model = load_model(config, checkpoint)
-    with _all_or_nothing(out) as folder:
-        rows = [_one(model, image, folder / name) for image, name in zip(images, _names(images), strict=True)]
+    with all_or_nothing(out) as folder:
+        overlays = [folder / f"{stem}_density.png" for stem in unique_stems(images)]
+        rows = [_one(model, image, overlay) for image, overlay in zip(images, overlays, strict=True)]
         record = {
             "config": str(config.filename),
             "checkpoint": str(checkpoint),
@@ -71,26 +66,6 @@ def predict(config: Config, checkpoint: str | Path, inputs: Sequence[str | Path]
 def summary(record: dict[str, Any]) -> list[str]:
     """One line a picture, for the terminal."""
     return [f"{row['image']}: {row['count']:.1f} people" for row in record["predictions"]]
-
-
-def find_images(inputs: Sequence[str | Path]) -> list[Path]:
-    """Lists pictures: files as given, of folders the picture files in them, by name.
-
-    Raises:
-        UserInputError: nothing there, or a folder without pictures.
-    """
-    found: list[Path] = []
-    for given in map(Path, inputs):
-        if given.is_dir():
-            inside = sorted(p for p in given.iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file())
-            if not inside:
-                raise UserInputError(f"{given}: no pictures in this folder, expected {', '.join(EXTENSIONS)}")
-            found += inside
-        elif given.is_file():
-            found.append(given)
-        else:
-            raise UserInputError(f"{given}: no such picture or folder")
-    return found
 
 
 def load_model(config: Config, checkpoint: str | Path) -> torch.nn.Module:
@@ -125,31 +100,3 @@ def _one(model: torch.nn.Module, image: Path, overlay: Path) -> dict[str, Any]:
         "tiles": list(sample.tiles),
         "overlay": overlay.name,
     }
-
-
-def _names(images: Sequence[Path]) -> Iterator[str]:
-    """A file name for each picture's overlay, no two the same."""
-    used: set[str] = set()
-    for image in images:
-        stem, number = image.stem, 2
-        while stem in used:
-            stem, number = f"{image.stem}_{number}", number + 1
-        used.add(stem)
-        yield f"{stem}_density.png"
-
-
-@contextmanager
-def _all_or_nothing(out: Path) -> Iterator[Path]:
-    """A folder whose files move to `out` at the end; after an error they are gone."""
-    parent = next(p for p in out.absolute().parents if p.is_dir())
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=parent))
-    except OSError as error:
-        raise UserInputError(f"--out {out}: cannot be written: {error.strerror}") from error
-    try:
-        yield folder
-        out.mkdir(parents=True, exist_ok=True)
-        for file in sorted(folder.iterdir()):
-            os.replace(file, out / file.name)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from backbones.errors import UserInputError
-from tasks.counting.images import read_image
 from tasks.segmentation.dataset import PREFIX, read_list, read_metainfo
 from tasks.segmentation.masks import read_mask, size_text, wrong_ids
 from transfer.engine.data import find_data
 from transfer.engine.data_report import DataReport
+from transfer.engine.images import read_image
 
 
 @dataclass(frozen=True)

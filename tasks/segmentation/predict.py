@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +18,13 @@ from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
 from backbones.errors import UserInputError
-from tasks.counting.images import read_image
-from tasks.counting.predict import find_images
 from tasks.segmentation.dataset import VOC_CLASSES, VOC_PALETTE, read_metainfo
 from tasks.segmentation.visualize import with_legend
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.checkpoint import check_same_model
 from transfer.engine.compat import load_foreign_checkpoint
+from transfer.engine.images import find_images, read_image
+from transfer.engine.outputs import all_or_nothing, checked_folder, unique_stems
 
 MASK_LOADERS = ("LoadMask", "LoadAnnotations")
 
@@ -52,18 +48,16 @@ def predict(config: Config, checkpoint: str | Path, inputs: Sequence[str | Path]
     Raises:
         UserInputError: an input that is missing or no picture, a checkpoint of another model.
     """
-    out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise UserInputError(f"--out {out}: is a file, expected a folder")
+    out = checked_folder(out)
     images = find_images(inputs)
     init_default_scope(config.get("default_scope") or "mmseg")
     state = load_foreign_checkpoint(checkpoint)
     model = load_model(config, state, checkpoint)
     classes, palette = classes_of(config, state, model.decode_head.num_classes)
     pipeline = pipeline_of(config)
-    with _all_or_nothing(out) as folder:
+    with all_or_nothing(out) as folder:
         rows = []
-        for image, stem in zip(images, _stems(images), strict=True):
+        for image, stem in zip(images, unique_stems(images), strict=True):
             ids = predict_file(model, pipeline, image)
             rows.append(_write(image, ids, folder / stem, classes, palette))
         record = {
@@ -150,31 +144,3 @@ def _write(
         "overlay": overlay.name,
         "mask": mask.name,
     }
-
-
-def _stems(images: Sequence[Path]) -> Iterator[str]:
-    """A name for each picture's results, no two the same."""
-    used: set[str] = set()
-    for image in images:
-        stem, number = image.stem, 2
-        while stem in used:
-            stem, number = f"{image.stem}_{number}", number + 1
-        used.add(stem)
-        yield stem
-
-
-@contextmanager
-def _all_or_nothing(out: Path) -> Iterator[Path]:
-    """A folder whose files move to `out` at the end; after an error they are gone."""
-    parent = next(p for p in out.absolute().parents if p.is_dir())
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=parent))
-    except OSError as error:
-        raise UserInputError(f"--out {out}: cannot be written: {error.strerror}") from error
-    try:
-        yield folder
-        out.mkdir(parents=True, exist_ok=True)
-        for file in sorted(folder.iterdir()):
-            os.replace(file, out / file.name)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

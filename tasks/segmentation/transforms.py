@@ -9,8 +9,8 @@ from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from backbones.errors import UserInputError
-from tasks.counting.images import read_image
 from tasks.segmentation.masks import read_mask, size_text, wrong_ids
+from transfer.engine.images import read_image
 
 
 @TRANSFORMS.register_module()

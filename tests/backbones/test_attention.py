@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from backbones.attention import create_attention, list_attentions
+from backbones.attention.base import global_mean
 from backbones.errors import UserInputError
 
 ARGS = {"se": {"reduction": 4}, "sge": {"groups": 4}, "dia": {"reduction": 3}}
@@ -103,6 +104,13 @@ def test_gradients_of_merge(name, channels_last):
     shortcut = (shortcut + 4).requires_grad_()  # away from ReLU's kink
     weight = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda *a: sam.merge(a[0], a[1], None, a[2])[0], (x, shortcut, weight))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_global_mean_is_numpys_and_does_not_overflow(dtype):
+    x = (torch.rand(2, 3, 64, 48) * 60).to(dtype)  # the sum of a map, 90,000, is beyond float16
+    expected = x.double().numpy().mean((2, 3))
+    np.testing.assert_allclose(global_mean(x).double().numpy(), expected, rtol=4 * torch.finfo(dtype).eps)
 
 
 def test_sge_on_a_single_position_is_defined():

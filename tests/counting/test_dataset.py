@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from backbones.errors import UserInputError
 from tasks.counting.dataset import CrowdDataset
-from tasks.counting.images import image_shape, read_image
+from transfer.engine.images import image_shape, read_image
 from transfer.engine.sampling import EpochIndex
 
 AUGMENT = [

@@ -11,9 +11,10 @@ import torch
 from counting_tiny import counter
 from PIL import Image
 
-from tasks.counting.predict import find_images, load_model, predict_array
+from tasks.counting.predict import load_model, predict_array
 from transfer.cli import run_command
 from transfer.engine.config_check import load_config
+from transfer.engine.images import find_images
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """

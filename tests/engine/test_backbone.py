@@ -1,4 +1,5 @@
 import copy
+import platform
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from mmengine.registry import MODELS
 
 from backbones.errors import UserInputError
 from backbones.registry import create_backbone
+from transfer.engine import allocator
 from transfer.engine.backbone import RegisteredBackbone, without_initial_weights
 
 NAME = "resnet38_share_ean_se.standin"
@@ -64,3 +66,23 @@ def test_trunk_weights_are_loaded_and_reported_or_left_to_the_checkpoint(tmp_pat
     with without_initial_weights():
         bare = RegisteredBackbone(NAME, init="trunk", weights=str(tmp_path / "absent.pth"))
     assert bare.init == "trunk" and bare.load_report is None
+
+
+def test_channels_last_changes_the_memory_format_and_nothing_else():
+    backbone, plain = (
+        RegisteredBackbone(NAME, out_indices=(1, 2), channels_last=given).double() for given in (True, False)
+    )
+    plain.load_state_dict(backbone.state_dict())
+    x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    for mine, other in zip(backbone(x), plain(x), strict=True):
+        assert mine.is_contiguous(memory_format=torch.channels_last) and other.is_contiguous()
+        torch.testing.assert_close(mine, other)
+    assert backbone.net.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_allocator_is_told_once_on_glibc_and_left_alone_elsewhere(monkeypatch):
+    monkeypatch.setattr(allocator.platform, "libc_ver", lambda: ("", ""))
+    assert not allocator.keep_freed_memory()
+    monkeypatch.undo()
+    if platform.libc_ver()[0] == "glibc":
+        assert allocator.keep_freed_memory()

@@ -45,6 +45,8 @@ class RegisteredBackbone(BaseModule):
         weights: file to take `trunk` or `full` from, instead of the one found by name.
         pretrained: `True` is short for `init="full"`.
         out_indices: 0-based stages whose features are put out; default the last.
+        channels_last: memory format of weights and features; on CPUs about half the time of a training step, as
+            long as what follows takes its input as it comes (mmsegmentation's heads do).
         init_cfg: mmengine's own initialisation, after construction.
         overrides: further arguments of `AttentionResNet`, such as `output_stride` or `norm_eval`.
 
@@ -68,6 +70,7 @@ class RegisteredBackbone(BaseModule):
         weights: str | None = None,
         pretrained: bool | None = None,
         out_indices: Sequence[int] | None = None,
+        channels_last: bool = False,
         init_cfg: Any = None,
         **overrides: Any,
     ) -> None:
@@ -80,6 +83,8 @@ class RegisteredBackbone(BaseModule):
         for shared in ("_modules", "_parameters", "_buffers", "_non_persistent_buffers_set"):
             self.__dict__[shared] = getattr(net, shared)
         self.feature_info, self.out_indices = net.feature_info, net.out_indices
+        self.memory_format = torch.channels_last if channels_last else torch.preserve_format
+        net.to(memory_format=self.memory_format)
         self.load_report = self._load(weights) if _loading.get() else None
 
     def _load(self, weights: str | None) -> Any:
@@ -95,7 +100,7 @@ class RegisteredBackbone(BaseModule):
 
     def forward(self, x_NCHW: Tensor) -> tuple[Tensor, ...]:
         """Features (N, C, H / stride, W / stride), one map for each of `out_indices`."""
-        return self.net(x_NCHW)
+        return self.net(x_NCHW.to(memory_format=self.memory_format))
 
     def train(self, mode: bool = True) -> RegisteredBackbone:
         """As the network's own: frozen stages and, with `norm_eval`, all normalisation stay in eval mode."""

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from backbones.errors import RunError, UserInputError
+from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.checkpoint import newest_checkpoint
 from transfer.engine.compat import load_foreign_checkpoint
@@ -48,6 +49,7 @@ def train(
         RunError: the run failed; the line says what is safe.
     """
     folder = Path(work_dir)
+    keep_freed_memory()
     with processes(launcher):
         checkpoint = _checkpoint_to_resume(folder, resume)
         if checkpoint is not None:

@@ -7,7 +7,7 @@ and palette pictures become RGB; 16-bit ones keep their upper half; transparent 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,3 +67,23 @@ def _rgb(picture: Image.Image) -> Image.Image:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def find_images(inputs: Sequence[str | Path]) -> list[Path]:
+    """Lists pictures: files as given, of folders the picture files in them, by name.
+
+    Raises:
+        UserInputError: nothing there, or a folder without pictures.
+    """
+    found: list[Path] = []
+    for given in map(Path, inputs):
+        if given.is_dir():
+            inside = sorted(p for p in given.iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file())
+            if not inside:
+                raise UserInputError(f"{given}: no pictures in this folder, expected {', '.join(EXTENSIONS)}")
+            found += inside
+        elif given.is_file():
+            found.append(given)
+        else:
+            raise UserInputError(f"{given}: no such picture or folder")
+    return found
