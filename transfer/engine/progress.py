@@ -110,8 +110,8 @@ class ProgressHook(Hook):
 class CurveHook(Hook):
     """Appends the curve to `curve.jsonl` in the work directory; a resumed run continues the file where it was.
 
-    Lines are `{"iter": 50, "loss": 0.1, "lr": 0.0001}` (means since the last such line) and
-    `{"iter": 500, "val": {"mae": 118.8}}`.
+    Lines are `{"iter": 50, "loss": 0.1, "lr": 0.0001, "seconds": 27.3}` (means since the last such line, and the time
+    that these iterations took, validation apart) and `{"iter": 500, "val": {"mae": 118.8}}`.
 
     Args:
         interval: iterations between training lines.
@@ -129,10 +129,13 @@ class CurveHook(Hook):
         if is_main_process() and self._path.exists():
             kept = [line for line in self._path.read_text().splitlines() if _iteration(line) <= runner.iter]
             self._path.write_text("".join(f"{line}\n" for line in kept))
+        self._seconds, self._since = 0.0, time.perf_counter()
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
+        now = time.perf_counter()
+        self._seconds, self._since = self._seconds + now - self._since, now
         for key, value in numbers(outputs).items():
             self._sums[key].append(value)
         done = runner.iter + 1
@@ -140,15 +143,25 @@ class CurveHook(Hook):
             means = {key: sum(values) / len(values) for key, values in self._sums.items()}
             self._sums.clear()
             rates = {key: float(rates[0]) for key, rates in runner.optim_wrapper.get_lr().items() if rates}
-            self._append({"iter": done, **means, **rates})
+            self._append({"iter": done, **means, **rates, "seconds": round(self._seconds, 3)})
+            self._seconds = 0.0
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         self._append({"iter": runner.iter, "val": numbers(metrics)})
+        self._since = time.perf_counter()
 
     def _append(self, entry: dict[str, Any]) -> None:
         if is_main_process():
             with open(self._path, "a") as file:
                 file.write(json.dumps(entry) + "\n")
+
+
+def training_seconds(work_dir: str | Path) -> float | None:
+    """Time that a training's iterations took, all its resumed parts together; None where `curve.jsonl` is missing."""
+    path = Path(work_dir) / "curve.jsonl"
+    if not path.is_file():
+        return None
+    return sum(json.loads(line).get("seconds", 0.0) for line in path.read_text().splitlines())
 
 
 def _iteration(line: str) -> float:

@@ -16,7 +16,7 @@ model = dict(
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,
-        size=(256, 256),
+        size=(128, 128),
     ),
     backbone=dict(
         type="RegisteredBackbone",

@@ -1,9 +1,9 @@
 # Training from scratch on two cores in about half an hour; ours.
 #
 # AdamW at 1e-3 with 3 % warm-up and polynomial decay to zero: it learns faster than SGD from so few pictures.
-max_iters = 2000
+max_iters = 4000
 warm_up = 60
-train_cfg = dict(type="ResumableTrainLoop", max_iters=max_iters, val_interval=250)
+train_cfg = dict(type="ResumableTrainLoop", max_iters=max_iters, val_interval=500)
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=0.001, weight_decay=0.01),
@@ -16,7 +16,7 @@ param_scheduler = [
 # No `save_best`: VOC's test masks are not public, results are reported on val, and no choice may be made by them. What
 # counts is the last checkpoint.
 default_hooks = dict(
-    checkpoint=dict(type="PlainCheckpointHook", interval=250, max_keep_ckpts=1),
+    checkpoint=dict(type="PlainCheckpointHook", interval=500, max_keep_ckpts=1),
     visualization=dict(type="SegVisualizationHook", draw=True, interval=40),
 )
 custom_hooks = [dict(type="SegmentationChecksHook"), dict(type="ClassTableHook"), dict(type="SegmentationCurveHook")]

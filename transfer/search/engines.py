@@ -1,0 +1,154 @@
+"""Where schemes are evaluated and candidates trained: in this process, or on a Ray cluster."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+
+from backbones.errors import RunError, UserInputError, did_you_mean
+from backbones.scheme import ConnectionScheme
+from transfer.search.evaluator import TrieEvaluator
+from transfer.search.problem import Evaluation
+
+
+class Engine(Protocol):
+    """Carries out what a search asks for."""
+
+    def wrap(self, problem: Any) -> Any:
+        """The problem, evaluated by this engine."""
+        ...
+
+    def run(self, job: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """Yields `job(*args)` for all arguments, in their order, each as soon as it and those before are done."""
+        ...
+
+
+class Serial:
+    """One after the other, in this process."""
+
+    def wrap(self, problem: Any) -> Any:
+        """The problem itself."""
+        return problem
+
+    def run(self, job: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """One call after the other."""
+        for args in arguments:
+            yield job(*args)
+
+
+class RayEngine:
+    """Workers of a Ray cluster: the one that `RAY_ADDRESS` names, or one of this machine's own.
+
+    Each worker gets the supernet and the images once. Schemes are sorted and dealt out in runs, so that those that
+    share a prefix stay together. Evaluations are the same as in one process.
+
+    Args:
+        workers: processes; each computes with as many threads as this one does, on one GPU where there are some.
+
+    Raises:
+        UserInputError: fewer workers than one.
+        RunError: ray is not installed.
+    """
+
+    def __init__(self, workers: int) -> None:
+        if workers < 1:
+            raise UserInputError(f"--workers {workers}: expected at least 1")
+        try:
+            import ray
+        except ImportError as error:
+            raise RunError(f"--engine ray needs ray ({error}): pip install ray, or choose --engine serial") from error
+        self.ray, self.workers = ray, workers
+        if not ray.is_initialized():
+            local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
+            ray.init(log_to_driver=True, logging_level="error", **local)
+        self.options = {"num_cpus": 1, "num_gpus": 1 if torch.cuda.is_available() else 0}
+
+    def wrap(self, problem: Any) -> Any:
+        """The problem, with its evaluations spread over the workers."""
+        return _Spread(self, problem)
+
+    def run(self, job: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """All calls at once, as far as there are workers."""
+        remote = self.ray.remote(**self.options)(_with_threads)
+        threads = torch.get_num_threads()
+        for pending in [remote.remote(threads, job, args) for args in arguments]:
+            yield self._get(pending)
+
+    def _get(self, pending: Any) -> Any:
+        try:
+            return self.ray.get(pending)
+        except self.ray.exceptions.RayTaskError as error:
+            raise error.cause if isinstance(error.cause, Exception) else error from error
+        except self.ray.exceptions.RayError as error:
+            raise RunError(f"a ray worker was lost ({type(error).__name__}); go on with --resume") from error
+
+
+class _Spread:
+    """A supernet's problem whose evaluator has copies in the workers."""
+
+    def __init__(self, engine: RayEngine, problem: Any) -> None:
+        self.problem, self.depths = problem, problem.depths
+        self._engine = engine
+        evaluator = copy.copy(problem.evaluator)
+        evaluator.net = copy.deepcopy(evaluator.net).cpu()
+        worker = engine.ray.remote(**engine.options)(_Worker)
+        threads, shared = torch.get_num_threads(), engine.ray.put(evaluator)
+        self._workers = [worker.remote(threads, str(evaluator.device), shared) for _ in range(engine.workers)]
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "problem":  # not set yet: nothing to ask
+            raise AttributeError(name)
+        return getattr(self.problem, name)
+
+    def evaluate(self, schemes: Sequence[ConnectionScheme]) -> list[Evaluation]:
+        """As the problem's, by all workers."""
+        distinct = sorted(set(schemes), key=lambda scheme: scheme.bits)
+        share = -(-len(distinct) // len(self._workers))
+        parts = [distinct[i : i + share] for i in range(0, len(distinct), share)]
+        pending = [worker.evaluate.remote(part) for worker, part in zip(self._workers, parts, strict=False)]
+        found: dict[ConnectionScheme, Evaluation] = {}
+        for part, answer in zip(parts, pending, strict=True):
+            evaluations, run, alone = self._engine._get(answer)
+            found.update(zip(part, evaluations, strict=True))
+            self.problem.evaluator.blocks.run += run
+            self.problem.evaluator.blocks.alone += alone
+        return [found[scheme] for scheme in schemes]
+
+
+class _Worker:
+    def __init__(self, threads: int, device: str, evaluator: TrieEvaluator) -> None:
+        torch.set_num_threads(threads)
+        evaluator = copy.copy(evaluator)
+        evaluator.device = torch.device(device)
+        evaluator.net = copy.deepcopy(evaluator.net).to(evaluator.device, memory_format=evaluator.memory_format)
+        self.evaluator = evaluator
+
+    def evaluate(self, schemes: Sequence[ConnectionScheme]) -> tuple[list[Evaluation], int, int]:
+        """Evaluations, and how many blocks ran and would have run alone."""
+        blocks = self.evaluator.blocks
+        before = (blocks.run, blocks.alone)
+        found = self.evaluator.evaluate(schemes)
+        return found, blocks.run - before[0], blocks.alone - before[1]
+
+
+def _with_threads(threads: int, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    torch.set_num_threads(threads)
+    return job(*args)
+
+
+ENGINES = ("serial", "ray")
+
+
+def get_engine(name: str = "serial", workers: int = 2) -> Engine:
+    """The engine called `name`.
+
+    Raises:
+        UserInputError: unknown name (with close matches).
+    """
+    if name not in ENGINES:
+        raise UserInputError(f"engine {name!r} is unknown, expected serial or ray.{did_you_mean(name, ENGINES)}")
+    return Serial() if name == "serial" else RayEngine(workers)

@@ -1,0 +1,174 @@
+"""Accuracy and loss of many connection schemes of one supernet, at a fraction of the cost of one after the other.
+
+Schemes that agree on their first k blocks share those activations: a depth-first walk over the trie of the requested
+schemes runs each distinct prefix once, and the convolutions of a block once for both of its values. Nothing is
+approximated. Batches of images are the outer loop, the trie the inner one: what is pending then is one batch of
+activations a level, whatever the number of images and schemes; the other order would keep all images a level. It costs
+nothing, because even recalibration needs no more than sums over batches, and the trie has enough work for a batch.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from backbones.attention import State
+from backbones.errors import UserInputError, did_you_mean
+from backbones.resnet import AttentionResNet
+from backbones.scheme import ConnectionScheme
+from transfer.search.calibration import bind, collecting, norms_of
+from transfer.search.problem import Evaluation
+from transfer.search.trie import Node, SchemeTrie
+
+BN_MODES = ("running", "recalibrated")
+
+Batch = tuple[Tensor, Tensor]
+"""Normalised images (N, C, H, W) and labels (N,)."""
+
+
+@dataclass
+class BlockCount:
+    """Block evaluations, each for one batch: those that ran, and those that one scheme at a time would have taken."""
+
+    run: int = 0
+    alone: int = 0
+
+    @property
+    def saving(self) -> float:
+        """How many times fewer blocks ran."""
+        return self.alone / self.run if self.run else 1.0
+
+
+class TrieEvaluator:
+    """Evaluates connection schemes of a supernet whose weights are frozen.
+
+    It works on a copy: neither the supernet's weights nor its statistics, mode or scheme are touched, and training it
+    further does not change the evaluator. The result for a scheme does not depend on what it is evaluated with.
+
+    Args:
+        net: a supernet with a classifier.
+        batches: labelled images, iterated once an evaluation; a list, or a loader that can be iterated again.
+        bn: `"running"`, the supernet's running statistics (as the authors' code); `"recalibrated"`, statistics of the
+            scheme itself over `calibration`, in a pass of their own.
+        calibration: images to take statistics from, iterated once an evaluation; labels are ignored. All batches
+            weigh the same and are normalised by themselves on the way: make them large and of one size.
+        device: where to compute; default where `net` is.
+        channels_last: memory format; the faster one for small networks on CPUs.
+
+    Attributes:
+        blocks: block evaluations so far, calibration included.
+
+    Raises:
+        UserInputError: no supernet, no classifier, unknown `bn`, no calibration images, or a shared SAM that normalises
+            and so cannot be recalibrated block by block.
+    """
+
+    def __init__(
+        self,
+        net: AttentionResNet,
+        batches: Iterable[Batch],
+        *,
+        bn: str = "running",
+        calibration: Iterable[Batch] | None = None,
+        device: torch.device | str | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        if not net.supernet or net.num_classes is None:
+            raise UserInputError("evaluating schemes needs a network with supernet=True and num_classes")
+        if bn not in BN_MODES:
+            raise UserInputError(
+                f"bn={bn!r}: expected one of {', '.join(map(repr, BN_MODES))}.{did_you_mean(bn, BN_MODES)}"
+            )
+        if bn == "recalibrated" and calibration is None:
+            raise UserInputError("bn='recalibrated' needs calibration images, taken from the training set")
+        if bn == "recalibrated" and net.sharing == "stage" and norms_of(getattr(net, "attention", None)):
+            # One set of statistics for all its blocks: an average that depends on later bits, so no prefix has it.
+            raise UserInputError(
+                "bn='recalibrated' with sharing='stage': the shared SAM has batch normalisation of its own, whose "
+                "statistics are not those of any one block; use bn='running' or sharing='block'"
+            )
+        self.bn, self.batches, self.calibration = bn, batches, calibration
+        self.device = torch.device(device) if device is not None else next(net.parameters()).device
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.net = copy.deepcopy(net).requires_grad_(False).eval()
+        self.net = self.net.to(self.device, memory_format=self.memory_format)
+        depths = net.arch.depths
+        self.positions = [(stage, block) for stage, depth in enumerate(depths) for block in range(depth)]
+        self.blocks = BlockCount()
+
+    @torch.inference_mode()
+    def evaluate(self, schemes: Sequence[ConnectionScheme]) -> list[Evaluation]:
+        """Returns one evaluation a scheme, in the given order; repeated schemes are evaluated once.
+
+        Raises:
+            UserInputError: no scheme, a scheme of another network, no images.
+        """
+        for scheme in schemes:
+            scheme.check_depths(self.net.arch.depths)
+        trie = SchemeTrie(schemes)
+        if self.bn == "recalibrated":
+            self._calibrate(trie)
+        found = dict(zip(trie.schemes, self._score(trie), strict=True))
+        return [found[scheme] for scheme in schemes]
+
+    def _calibrate(self, trie: SchemeTrie) -> None:
+        """First pass: every node of the trie gets the statistics of all calibration images."""
+        with collecting(self.net):
+            for images, _ in self.calibration or ():
+                for _ in self._logits(trie, images):
+                    pass
+
+    def _score(self, trie: SchemeTrie) -> list[Evaluation]:
+        """Second pass, or the only one: correct predictions and summed loss of every leaf."""
+        totals, count = torch.zeros(len(trie.schemes), 2, dtype=torch.float64), 0
+        for images, labels in self.batches:
+            labels = labels.to(self.device)
+            scores: list[Tensor] = [torch.empty(0)] * len(trie.schemes)
+            for leaf, logits in self._logits(trie, images):
+                correct = (logits.argmax(1) == labels).sum()
+                scores[leaf] = torch.stack((correct, F.cross_entropy(logits, labels, reduction="sum")))
+            totals += torch.stack(scores).cpu().double()  # one wait for the device a batch
+            count += len(labels)
+        if not count:
+            raise UserInputError("no images to evaluate schemes on, expected at least one batch")
+        return [
+            Evaluation(accuracy=100 * correct / count, loss=loss / count, n=count) for correct, loss in totals.tolist()
+        ]
+
+    def _logits(self, trie: SchemeTrie, images: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Walks the trie depth first with one batch; yields each leaf's index and logits."""
+        self.blocks.run += trie.inner
+        self.blocks.alone += trie.alone
+        pending: list[tuple[Node, Tensor, State]] = [(trie.root, self._stem(trie.root, images), None)]
+        while pending:
+            node, x, state = pending.pop()
+            if node.leaf is not None:
+                yield node.leaf, self.net.head(x)
+            else:
+                pending.extend(self._children(node, x, state))
+
+    def _stem(self, root: Node, images: Tensor) -> Tensor:
+        if self.bn == "recalibrated":
+            bind([self.net.bn1], root.statistics)
+        return self.net.stem(images.to(self.device).contiguous(memory_format=self.memory_format))
+
+    def _children(self, node: Node, x: Tensor, state: State) -> list[tuple[Node, Tensor, State]]:
+        """Runs a node's block: its convolutions once, then what each child makes of them."""
+        stage, block = self.positions[node.position]
+        layer, sam = getattr(self.net, f"layer{stage + 1}")[block], self.net.sam(stage, block)
+        state = None if block == 0 else state  # DIA's state begins anew in each stage
+        if self.bn == "recalibrated":
+            bind(norms_of(layer, sam), node.statistics)
+        residual, shortcut = layer.residual(x), layer.shortcut(x)
+        found: list[tuple[Node, Tensor, State]] = []
+        for bit, child in node.children:
+            if bit:
+                found.append((child, *sam(residual, shortcut, state)))
+            else:
+                found.append((child, (residual + shortcut).relu_(), state))
+        return found

@@ -1,0 +1,36 @@
+"""Efficient Attention Network's search (EAN, Algorithm 1; LTH4SA, Section IV)."""
+
+from __future__ import annotations
+
+import torch
+
+from backbones.errors import UserInputError, did_you_mean
+from transfer.search.ean_variants import VARIANTS
+from transfer.search.ledger import Ledger
+from transfer.search.methods.base import SearchMethod
+from transfer.search.objective import Objective
+
+
+class EfficientAttentionNetwork(SearchMethod):
+    """A controller trained by policy gradient on sparsity, validation accuracy and curiosity, with data reuse.
+
+    Args:
+        objective: sparsity and validation reward together; curiosity comes on top. See `SearchMethod`.
+        variant: `"fixed"`; `"paper"`, as the papers say; `"authors"`, as the released code does, oddities included
+            (see `transfer.search.ean_variants`).
+    """
+
+    def __init__(self, objective: Objective | None = None, variant: str = "fixed") -> None:
+        super().__init__(objective)
+        if variant not in VARIANTS:
+            raise UserInputError(
+                f"method 'ean': variant={variant!r}, expected one of {', '.join(map(repr, VARIANTS))}."
+                f"{did_you_mean(variant, VARIANTS)}"
+            )
+        self.variant = variant
+
+    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+        """Steps until the budget is spent or the controller samples nothing new any more."""
+        variant = VARIANTS[self.variant](ledger, generator)
+        while True:
+            variant.step()

@@ -1,0 +1,48 @@
+"""Regularised evolution (Real et al., AAAI 2019)."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import torch
+
+from transfer.search._random import numpy_generator
+from transfer.search.ledger import Ledger, Record
+from transfer.search.methods.base import SearchMethod
+from transfer.search.objective import Objective
+
+
+class RegularisedEvolution(SearchMethod):
+    """The best of a random sample of the population has a child with one bit flipped; the oldest member dies.
+
+    A child that was seen before gets one more flip until it is new: ours, for a space of bits.
+
+    Args:
+        objective: see `SearchMethod`.
+        population: living schemes; the first ones are random.
+        sample: size of a tournament.
+    """
+
+    def __init__(self, objective: Objective | None = None, population: int = 20, sample: int = 10) -> None:
+        super().__init__(objective)
+        self.population, self.sample = population, sample
+
+    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+        """One child at a time."""
+        draw, m = numpy_generator(generator), ledger.blocks
+        size = min(self.population, ledger.budget)
+        living: deque[Record] = deque(ledger.score_bits(draw.integers(0, 2, (size, m))), maxlen=size)
+        while ledger.left:
+            drawn = draw.choice(size, min(self.sample, size), replace=False)
+            parent = max((living[i] for i in drawn), key=lambda record: record.value)
+            living.append(ledger.score_bits([_new_child(ledger, np.array(parent.scheme.bits), draw)])[0])
+
+
+def _new_child(ledger: Ledger, bits: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """A random walk of single flips from `bits` (m,) to the first scheme that was not evaluated yet."""
+    seen = {record.scheme.bits for record in ledger.records.values()}
+    while True:
+        bits[draw.integers(len(bits))] ^= 1
+        if tuple(bits.tolist()) not in seen:
+            return bits

@@ -1,0 +1,62 @@
+"""A surrogate of the objective, linear at first and pairwise later, searched by Thompson sampling."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from transfer.search._random import numpy_generator
+from transfer.search.ledger import Ledger
+from transfer.search.methods.base import SearchMethod
+from transfer.search.objective import Objective
+from transfer.search.quadratic import Quadratic, QuadraticRegression
+
+STARTS = 16
+
+
+class Surrogate(SearchMethod):
+    """Bayesian regression on connections, later also on their pairs; asks for the optima of functions that it samples.
+
+    Args:
+        objective: see `SearchMethod`.
+        initial: random schemes to begin with.
+        batch: schemes a round, each the optimum of a function of its own.
+        pairwise_from: pairs come in from so many evaluations a block; how much they count, the evidence decides.
+    """
+
+    def __init__(
+        self, objective: Objective | None = None, initial: int = 8, batch: int = 4, pairwise_from: float = 2.5
+    ) -> None:
+        super().__init__(objective)
+        self.initial, self.batch, self.pairwise_from = initial, batch, pairwise_from
+
+    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+        """Fits, samples, asks."""
+        draw = numpy_generator(generator)
+        ledger.score_bits(draw.integers(0, 2, (self.initial, ledger.blocks)))
+        while ledger.left:
+            records = list(ledger.records.values())
+            x = 2.0 * np.array([record.scheme.bits for record in records]) - 1
+            y = np.array([record.value for record in records])
+            model = QuadraticRegression(x, y, pairs=len(y) >= self.pairwise_from * ledger.blocks)
+            best = x[np.argsort(-y, kind="stable")[: STARTS // 2]]
+            asked, new = {row.tobytes() for row in x}, []
+            for _ in range(min(self.batch, ledger.left)):
+                new.append(_best_new(model.sample(draw), best, asked, draw))
+                asked.add(new[-1].tobytes())
+            ledger.score_bits((np.array(new) > 0).astype(int))
+
+
+def _best_new(function: Quadratic, good: np.ndarray, asked: set[bytes], draw: np.random.Generator) -> np.ndarray:
+    """Where `function` is greatest, as far as climbing from good (k, m) and random schemes shows; never in `asked`."""
+    m = good.shape[1]
+    random = 2.0 * draw.integers(0, 2, (STARTS - len(good), m)) - 1
+    optima = function.climb(np.concatenate((good, random)))
+    ranked = optima[np.argsort(-function(optima), kind="stable")]
+    for found in ranked:
+        if found.tobytes() not in asked:
+            return found
+    found = ranked[0].copy()
+    while found.tobytes() in asked:
+        found[draw.integers(m)] *= -1
+    return found
