@@ -1,9 +1,9 @@
 # Segmentation of 440 small VOC pictures by a small PSPNet with a ResNet-38, from scratch:
 # SE in every second block, a module per stage (Share-EAN; the scheme stands in until one is searched).
-# Ours: everything but the pictures. Always saying background gets a mIoU of about 3.5.
-# Result: not yet run.
-# Hardware: 2 CPU cores, about 30 minutes.
-# Command: OMP_NUM_THREADS=2 python tools/train.py configs/voc_small_ean_se.py --seed 0
+# Ours: everything but the pictures. Always saying background gets a mIoU of 3.4.
+# Result: mIoU 10.4, mAcc 15.0, aAcc 71.8 (seed 0); see results/segmentation.
+# Hardware: 2 CPU cores; 35 to 50 minutes on one of them with --amp.
+# Command: OMP_NUM_THREADS=1 python tools/train.py configs/voc_small_ean_se.py --amp --seed 0
 _base_ = [
     "_base_/models/psp_resnet38.py",
     "_base_/datasets/voc_small.py",

@@ -68,13 +68,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def _add_register(command: argparse.ArgumentParser) -> None:
-    command.add_argument("source", nargs="?", metavar="CARD.toml|PACK.zip|PACK.tar", help="a card or a pack")
+    command.add_argument(
+        "source",
+        nargs="?",
+        metavar="CARD.toml|PACK.zip|PACK.tar|WORK_DIR",
+        help="a card, a pack, or the work directory of a finished search",
+    )
     command.add_argument("--name", help="arch.tag, such as resnet50_share_ean_se.mine")
     command.add_argument("--arch", help="such as resnet50")
     command.add_argument("--attention", help="se, sge, dia or timm:NAME")
     command.add_argument("--attention-args", nargs="+", default=[], metavar="KEY=VALUE", help="such as reduction=16")
     command.add_argument("--sharing", help=f"{' or '.join(SHARING)} (default stage)")
-    command.add_argument("--scheme", help="such as 100.1011.010011.011 (default: every block)")
+    command.add_argument("--scheme", help="such as 100.1011.010011.011 (default: every block; of a search, its best)")
+    command.add_argument("--run", dest="training", help="of a search: plain, full_sa or full_share beside it")
     command.add_argument("--provenance", help=f"where the scheme comes from: {', '.join(KINDS)} (default hand)")
     command.add_argument("--source-text", metavar="TEXT", help="the paper, the search run or the person")
     command.add_argument("--summary", help="one line")
@@ -214,8 +220,16 @@ def run_verify(args: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
+_NETWORK = ("arch", "attention", "attention_args", "sharing", "provenance", "source_text", "summary")
+"""Options of `register` that describe a network from nothing."""
+
+
 def run_register(args: argparse.Namespace) -> int:
-    """From a card, a pack, or the options."""
+    """From a card, a pack, the work directory of a search, or the options."""
+    if args.source is not None and Path(args.source).is_dir():
+        return _registered(_card_of_search(args))
+    if args.training is not None:
+        raise UserInputError("register: --run chooses one of a search's networks, expected its work directory")
     with _given_card(args) as card:
         card = register_backbone(
             card,
@@ -224,26 +238,48 @@ def run_register(args: argparse.Namespace) -> int:
             weights_source=Path(args.weights).name if args.weights else "",
             directory=args.into,
         )
+    return _registered(card)
+
+
+def _registered(card: BackboneCard) -> int:
     assert card.parameters is not None
     print(f"{card.name} is registered: {card.path}, {card.parameters.count:,} parameters")
     return 0
 
 
+def _card_of_search(args: argparse.Namespace) -> BackboneCard:
+    """Registers what a search found."""
+    _refuse_beside(args, (*_NETWORK, "weights"))
+    if args.name is None:
+        raise UserInputError(f"register: {args.source} is the folder of a search, expected --name arch.tag beside it")
+    from transfer.register import register_search
+
+    return register_search(
+        args.source, args.name, scheme=args.scheme, run=args.training, directory=args.into, licence=args.licence
+    )
+
+
+def _refuse_beside(args: argparse.Namespace, options: tuple[str, ...]) -> None:
+    given = [f"--{name.replace('_', '-')}" for name in options if getattr(args, name)]
+    if given:
+        raise UserInputError(f"register: {args.source} says it all, {', '.join(given)} cannot be given beside it")
+
+
 @contextmanager
 def _given_card(args: argparse.Namespace) -> Iterator[BackboneCard]:
-    own = ("name", "arch", "attention", "attention_args", "sharing", "scheme", "provenance", "source_text", "summary")
-    given = [f"--{name.replace('_', '-')}" for name in own if getattr(args, name)]
-    if args.source is not None and given:
-        raise UserInputError(f"register: {args.source} says it all, {', '.join(given)} cannot be given beside it")
+    from backbones.packs import SUFFIXES, unpack
+
     if args.source is None:
         yield _card_from_options(args)
-    elif Path(args.source).suffix == ".toml":
-        yield BackboneCard.read(args.source)
+    elif Path(args.source).suffix not in (".toml", *SUFFIXES):
+        raise UserInputError(
+            f"{args.source}: expected a card (.toml) or a pack ({', '.join(SUFFIXES)}), or the folder of a search"
+        )
     else:
-        from backbones.packs import SUFFIXES, unpack
-
-        if Path(args.source).suffix not in SUFFIXES:
-            raise UserInputError(f"{args.source}: expected a card (.toml) or a pack ({', '.join(SUFFIXES)})")
+        _refuse_beside(args, ("name", "scheme", *_NETWORK))
+        if Path(args.source).suffix == ".toml":
+            yield BackboneCard.read(args.source)
+            return
         with tempfile.TemporaryDirectory() as folder:
             yield unpack(args.source, Path(folder))
 

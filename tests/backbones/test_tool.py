@@ -167,6 +167,8 @@ def test_register_a_card_file_into_a_folder(command, own, tmp_path):
         (["register", "x.toml"], "x.toml: no such file"),
         (["register", "x.toml", "--arch", "resnet18"], "--arch cannot be given beside it"),
         (["register", "x.rar"], "expected a card (.toml) or a pack"),
+        (["register", "work_dirs/none", "--name", "resnet20.x"], "or the folder of a search"),
+        (["register", "--name", "resnet20.x", "--arch", "resnet20", "--run", "plain"], "expected its work directory"),
         (["register", "--name", "a.b", "--arch", "resnett50"], "Did you mean 'resnet50'"),
         (["register", "--name", "a.b", "--arch", "resnet20", "--scheme", "1"], "need 6 bits"),
         (["register", "--name", "ab", "--arch", "resnet20"], "arch.tag"),

@@ -13,10 +13,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def one_line(values: Any) -> str:
-    """JSON values on one line; nothing for None."""
-    if isinstance(values, Mapping):
-        return ", ".join(f"{key} {one_line(value)}" for key, value in values.items())
-    return "" if values is None else str(values)
+    """JSON values on one line, objects inside objects in brackets; nothing for None."""
+    if not isinstance(values, Mapping):
+        return "" if values is None else str(values)
+    told = {key: f"({one_line(v)})" if isinstance(v, Mapping) else one_line(v) for key, v in values.items()}
+    return ", ".join(f"{key} {text}" for key, text in told.items() if text not in ("", "()"))
 
 
 def with_args(name: Any, args: Mapping[str, Any] | None) -> str:

@@ -38,17 +38,21 @@ class Entry:
 
 @dataclass(frozen=True)
 class Run:
-    """A stand-alone training. `val` and `test` hold percentages by name (`top1`, `top5`), as far as known."""
+    """A stand-alone training.
+
+    `val` and `test` hold percentages by name (`top1`, `top5`), as far as known; `attention` is None for a network
+    without, `seed` and `seconds` where nobody noted them.
+    """
 
     name: str
     scheme: ConnectionScheme
     sharing: str
     attention: str | None
-    seed: int
+    seed: int | None
     max_iters: int
     val: Mapping[str, float]
     test: Mapping[str, float]
-    seconds: float
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,14 @@ class SearchOutcome:
         """All that the log holds."""
         return {**self.evaluations, **self.others}
 
+    def in_supernet(self, run: Run) -> bool:
+        """Whether a run's network is part of the supernet: its modules are shared alike, or it has none."""
+        alike = (run.sharing, run.attention) == (self.values["sharing"], self.values["attention"])
+        return alike or run.scheme.connected == 0
+
     def supernet_accuracy(self, run: Run) -> float | None:
-        """The supernet's accuracy of a run's scheme, None where it has none or the run's network is no part of it."""
-        same = run.sharing == self.values["sharing"] and run.attention == self.values["attention"]
-        if run.scheme not in self.known or not (same or run.scheme.connected == 0):
+        """The supernet's accuracy of a run's scheme, None where it was not evaluated or is no part of the supernet."""
+        if run.scheme not in self.known or not self.in_supernet(run):
             return None
         return self.known[run.scheme].accuracy
 
@@ -219,11 +227,11 @@ def _standalone(path: Path, depths: tuple[int, ...]) -> tuple[tuple[Run, ...], C
             scheme=ConnectionScheme.parse(run["scheme"], depths),
             sharing=run["sharing"],
             attention=run["attention"],
-            seed=int(run["seed"]),
+            seed=run.get("seed"),
             max_iters=int(run["max_iters"]),
             val=dict(run.get("val") or {}),
             test=dict(run.get("test") or {}),
-            seconds=float(run["seconds"]),
+            seconds=run.get("seconds"),
         )
         for run in values["runs"]
     )

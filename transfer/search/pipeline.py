@@ -6,6 +6,7 @@ was.
     supernet/           training of the supernet, unless the config names a trained one
     evaluations.jsonl   every evaluated scheme
     search.json         the search's result
+    table.json.gz       after an exhaustive one: every scheme of the network
     standalone/         trainings of the candidates, and of the networks beside them
     standalone.json     their results
 """
@@ -33,6 +34,7 @@ from transfer.engine.progress import duration, training_seconds
 from transfer.engine.testing import as_json
 from transfer.engine.training import explained, locked, nothing_left_behind, say, train
 from transfer.search.engines import Engine, Serial
+from transfer.search.landscapes import TableProblem
 from transfer.search.ledger import Record, SearchResult
 from transfer.search.log import LOG_NAME, LoggedProblem
 from transfer.search.methods import DEFAULT_METHOD
@@ -42,6 +44,7 @@ from transfer.search.standalone import STANDALONE, train_candidates
 from transfer.search.supernet import SupernetProblem
 
 SEARCH = "search.json"
+TABLE = "table.json.gz"
 FORMAT = 1
 
 
@@ -138,6 +141,7 @@ def _search(plan: SearchPlan, folder: Path, config: Config, checkpoint: Path, en
         config,
         checkpoint,
         bn=plan.supernet.bn,
+        split=plan.supernet.split,
         calibration_batch=plan.supernet.calibration_batch,
         seed=plan.search.seed,
     )
@@ -149,6 +153,8 @@ def _search(plan: SearchPlan, folder: Path, config: Config, checkpoint: Path, en
         result = method.search(reporting, plan.search.budget, torch.Generator().manual_seed(plan.search.seed))
         say(f"searched {len(result.log)} schemes in {duration(result.seconds)}")
         record = _record(plan, problem, result, logged, checkpoint)
+    if len(result.log) == 2 ** sum(problem.depths):
+        TableProblem.from_log(folder).save(folder / TABLE)
     write_atomically(folder / SEARCH, (json.dumps(as_json(record), indent=2) + "\n").encode())
 
 

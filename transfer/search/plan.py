@@ -30,6 +30,7 @@ class SupernetPlan:
         options: config keys to override, such as `{"val_dataloader.dataset.images": 2000}`, dotted or nested.
         bn: `"running"` or `"recalibrated"` (see `TrieEvaluator`).
         calibration_batch: images a batch of recalibration.
+        split: `"val"`; `"test"` for tables of all schemes only, nothing is to be chosen by it.
     """
 
     config: str
@@ -38,6 +39,7 @@ class SupernetPlan:
     options: Mapping[str, Any] = field(default_factory=dict)
     bn: str = "running"
     calibration_batch: int = 256
+    split: str = "val"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -81,6 +81,7 @@ def compare(
     *,
     budgets: Sequence[int] = BUDGETS,
     seeds: int = SEEDS,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> list[Regret]:
     """Runs each method once a seed, for the greatest budget, and gives its regrets at all budgets.
 
@@ -89,6 +90,7 @@ def compare(
         methods: by the name to show; with one called `"random"`, the others are also put in relation to it.
         budgets: ascending numbers of distinct evaluations.
         seeds: searches a method, with generators seeded 0, 1, ...
+        progress: is told of each method that is done.
 
     Returns:
         One entry a method and budget, in that order.
@@ -98,6 +100,7 @@ def compare(
         results = [method.search(problem, max(budgets), torch.Generator().manual_seed(seed)) for seed in range(seeds)]
         curves[name] = np.array([regret_curve(result, problem, method.objective, budgets) for result in results])
         seconds[name] = float(np.mean([result.seconds for result in results]))
+        progress(f"{name}: {seeds} searches of {seconds[name]:.1f} s")
     return [
         _entry(name, n, curves[name][:, i], curves["random"][:, i] if "random" in curves else None, seconds[name])
         for name in methods

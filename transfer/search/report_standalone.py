@@ -47,12 +47,12 @@ def _row(outcome: SearchOutcome, run: Run) -> tuple[object, ...]:
         code(run.scheme),
         run.scheme.connected,
         f"{count_parameters(outcome, run.scheme, run.attention, run.sharing):,}",
-        run.seed,
+        "-" if run.seed is None else run.seed,
         f"{run.max_iters:,}",
         number(run.val.get("top1")),
         number(run.test.get("top1")),
         number(outcome.supernet_accuracy(run)),
-        f"{run.seconds:,.0f}",
+        "-" if run.seconds is None else f"{run.seconds:,.0f}",
     )
 
 
@@ -162,11 +162,7 @@ def ticket_of(outcome: SearchOutcome) -> Certificate:
     """
     values, attention = outcome.values, outcome.values["attention"]
     reference, sharing = ("full_share", "stage") if attention == "dia" else ("full_sa", "block")
-    ours = [
-        run
-        for run in outcome.runs
-        if (run.scheme, run.sharing, run.attention) == (outcome.chosen, values["sharing"], attention)
-    ]
+    ours = [run for run in outcome.runs if run.scheme == outcome.chosen and outcome.in_supernet(run)]
     longest = max((run.max_iters for run in ours), default=0)
     theirs = [run for run in outcome.runs if run.name == reference]
     return certify(

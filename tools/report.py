@@ -1,0 +1,40 @@
+"""Writes a page with tables and pictures on what was done: `report.py search WORK_DIR` on a finished search."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    search = commands.add_parser("search", help="report of a search", description="Writes report.md with pictures.")
+    search.add_argument("work_dir", metavar="WORK_DIR", help="work directory of tools/search.py, the search ended")
+    search.add_argument("--out", metavar="FOLDER", help="folder of the report (default WORK_DIR/report)")
+    search.set_defaults(run=run_search)
+    return parser.parse_args(argv)
+
+
+def run_search(args: argparse.Namespace) -> int:
+    """The report of a search."""
+    from transfer.search.report import write_report
+
+    print(f"wrote {write_report(args.work_dir, args.out)}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns the exit status."""
+    args = parse_args(argv)
+    return args.run(args)
+
+
+if __name__ == "__main__":
+    from transfer.cli import run_command
+
+    raise SystemExit(run_command(main))

@@ -1,0 +1,302 @@
+"""One page on a finished search: `report.md` with tables and pictures, from its work directory.
+
+`write_report` reads what `transfer.search.outcome` describes. torch is imported only to count parameters.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from backbones.errors import UserInputError
+from backbones.scheme import ConnectionScheme
+from transfer.search import figures
+from transfer.search.markdown import code, interval, one_line, table, with_args
+from transfer.search.objective import FrontPoint, connection_ratio, hypervolume
+from transfer.search.outcome import SearchOutcome
+from transfer.search.report_standalone import standalone_section, ticket_section
+from transfer.search.tickets import (
+    CONVERGED,
+    Convergence,
+    Found,
+    ScoreSet,
+    by_connection_ratio,
+    extreme_sets,
+    ticket_and_bad_sets,
+)
+
+PAGE = "report.md"
+PICTURES = ("progress.png", "scores.png", "ratios.png", "p_bar.png", "front.png", "correlation.png")
+LEAST_FOR_SETS = 16
+"""Evaluated schemes below which connection scores of a part of them say nothing."""
+
+Section = Callable[[SearchOutcome, Path], list[str]]
+
+
+def write_report(work_dir: str | Path, out: str | Path | None = None) -> Path:
+    """Writes the report of the search in `work_dir` and returns the path of its page.
+
+    The folder appears whole or not at all; a report that is there already is replaced.
+
+    Args:
+        work_dir: of a finished search.
+        out: the report's folder; default `work_dir/report`.
+
+    Raises:
+        UserInputError: `work_dir` holds no finished search, or `out` something else than a report.
+    """
+    target = Path(out) if out is not None else Path(work_dir) / "report"
+    _refuse_other_files(target)
+    outcome = SearchOutcome.read(work_dir)
+    with _whole_folder(target) as folder:
+        blocks = [f"# Search in `{Path(work_dir).resolve().name}`"]
+        for title, section in SECTIONS.items():
+            lines = section(outcome, folder)
+            if lines:
+                blocks += [f"## {title}", *lines]
+        (folder / PAGE).write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    return target / PAGE
+
+
+def _refuse_other_files(target: Path) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise UserInputError(f"{target}: is a file, expected a folder for the report")
+    for path in sorted(target.iterdir()):
+        if path.name not in (PAGE, *PICTURES):
+            raise UserInputError(f"{target}: holds {path.name}, which is no part of a report; choose another --out")
+
+
+@contextmanager
+def _whole_folder(target: Path) -> Iterator[Path]:
+    """A folder to write into that takes the place of `target` in the end, and vanishes on any error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new, old = (target.parent / f".{target.name}.{os.getpid()}.{what}" for what in ("new", "old"))
+    new.mkdir()
+    try:
+        yield new
+        _swap(new, target, old)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _swap(new: Path, target: Path, old: Path) -> None:
+    """Puts `new` in the place of `target`, which goes to `old`, or back again if anything happens in between."""
+    if target.exists():
+        target.rename(old)
+    try:
+        new.rename(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise
+
+
+# ---- sections: each draws its pictures into the folder and returns its paragraphs; none where it has nothing to say
+
+
+def _searched(outcome: SearchOutcome, folder: Path) -> list[str]:
+    values = outcome.values
+    supernet, settings = values.get("supernet") or {}, values.get("settings") or {}
+    blocks = sum(outcome.depths)
+    rows = {
+        "method": with_args(values["method"], values.get("method_args")),
+        "objective": one_line(values.get("objective")),
+        "budget": f"{values.get('budget', '-')} distinct schemes of 2^{blocks}",
+        "seed": values.get("seed"),
+        "network": f"{values['arch']}, {blocks} blocks ({'.'.join(map(str, outcome.depths))})",
+        "attention": f"{with_args(values['attention'], values.get('attention_args'))}, a module a {values['sharing']}",
+        "data": values.get("data"),
+        "batch normalisation": values.get("bn"),
+        "evaluation": one_line({key: settings[key] for key in settings if key != "supernet_sha256"}),
+        "supernet": one_line({key: supernet[key] for key in supernet if key != "sha256"}),
+        "supernet's sha256": code(supernet.get("sha256")),
+        "log's sha256": code(values["log_sha256"]),
+    }
+    return [table(("", ""), [(name, value) for name, value in rows.items() if value not in (None, "")])]
+
+
+def _best(outcome: SearchOutcome, folder: Path) -> list[str]:
+    rows = [
+        (
+            "best" if entry.scheme == outcome.best.scheme else "",
+            code(entry.scheme),
+            f"{entry.scheme.connected} of {entry.scheme.total}",
+            f"{entry.evaluation.accuracy:.2f}",
+            f"{entry.evaluation.loss:.4f}",
+            f"{entry.value:.3f}",
+        )
+        for entry in (outcome.candidates or (outcome.best,))
+    ]
+    head = ("candidates", "scheme", "connected", "accuracy (%)", "loss", "value")
+    said = [table(head, rows), f"By the supernet, on {outcome.best.evaluation.n:,} images. {_cost(outcome)}"]
+    return said + _rank(outcome)
+
+
+def _cost(outcome: SearchOutcome) -> str:
+    """The log's size, and the search's time beside trainings (LTH4SA, Table VI)."""
+    values = outcome.values
+    text = f"The search asked for {len(outcome.evaluations):,} distinct schemes"
+    if outcome.others:
+        text += f" (the log holds {len(outcome.others):,} more)"
+    if values.get("images"):
+        text += f" and showed {values['images']:,} images to the supernet itself"
+    if values.get("seconds") is None:
+        return f"{text}."
+    text += f" in {values['seconds']:,.0f} s"
+    trainings = [run.seconds for run in outcome.runs if run.seconds]
+    if trainings:
+        share = 100 * values["seconds"] / (sum(trainings) / len(trainings))
+        text += f", {share:.1f} % of the mean stand-alone training (published: 25.4 % ResNet-38, 21.3 % ResNet-164)"
+    return f"{text}."
+
+
+def _rank(outcome: SearchOutcome) -> list[str]:
+    """The place of the chosen scheme where the log is a table of all schemes (LTH4SA, Table I, `Top5%?`)."""
+    known = outcome.known
+    if len(known) < 2 ** sum(outcome.depths) or outcome.chosen not in known:
+        return []
+    own = known[outcome.chosen].accuracy
+    rank = 1 + sum(evaluation.accuracy > own for evaluation in known.values())
+    top = "yes" if rank <= 0.05 * len(known) else "no"
+    return [
+        f"All {len(known):,} schemes are in the log. By the supernet's accuracy `{outcome.chosen}` has place {rank:,}; "
+        f"among the top 5 %: {top}."
+    ]
+
+
+def _progress(outcome: SearchOutcome, folder: Path) -> list[str]:
+    schemes = list(outcome.evaluations)
+    best = schemes.index(outcome.best.scheme) if outcome.best.scheme in outcome.evaluations else None
+    accuracies = [evaluation.accuracy for evaluation in outcome.evaluations.values()]
+    figures.draw_progress(folder / "progress.png", accuracies, best)
+    first = max(range(len(accuracies)), key=accuracies.__getitem__)
+    return [
+        f"Greatest accuracy {accuracies[first]:.2f} %, reached at evaluation {first + 1:,} of {len(accuracies):,}.",
+        "![Accuracy over evaluations](progress.png)",
+    ]
+
+
+def _found(outcome: SearchOutcome) -> Found:
+    return [(scheme, evaluation.accuracy) for scheme, evaluation in outcome.known.items()]
+
+
+def _ends(outcome: SearchOutcome) -> tuple[float | None, float | None]:
+    """The supernet's accuracy with every block connected and with none, where they were evaluated."""
+    known = outcome.known
+    ends = (ConnectionScheme.full(outcome.depths), ConnectionScheme.empty(outcome.depths))
+    full, plain = (known[scheme].accuracy if scheme in known else None for scheme in ends)
+    return full, plain
+
+
+def _scores(outcome: SearchOutcome, folder: Path) -> list[str]:
+    found, (full, plain) = _found(outcome), _ends(outcome)
+    if len(found) < LEAST_FOR_SETS:
+        return [f"Only {len(found)} schemes were evaluated, too few for sets."]
+    sets: tuple[ScoreSet, ...] = ()
+    if full is not None and plain is not None:
+        sets = ticket_and_bad_sets(found, full, plain)
+        how = "Sets as in Fig. 3, by the supernet's accuracy with all and with no blocks connected."
+        if full < plain:
+            how += " Here that with none is the greater one, so that a scheme can be in both."
+    if not sets:
+        sets = extreme_sets(found)
+        why = "the log lacks one of these two schemes" if None in (full, plain) else "no scheme lies beyond these two"
+        how = f"Sets by rank (ours), not by the accuracy with all and with no blocks connected as in Fig. 3: {why}."
+    figures.draw_scores(folder / "scores.png", sets, outcome.depths)
+    head = ("set", "schemes", "slope a block", "95 % interval", "least score", "greatest score")
+    rows = [
+        (s.name, s.count, f"{s.trend.slope:+.4f}", interval(s.trend.ci95, ".4f"), f"{s.scores.min():.2f}",
+         f"{s.scores.max():.2f}")
+        for s in sets
+    ]  # fmt: skip
+    return [
+        f"{how} A score is the share of a set's schemes that connect the block (LTH4SA, Eq. 5). {_sample(outcome)}",
+        table(head, rows),
+        "![Connection scores](scores.png)",
+    ]
+
+
+def _ratios(outcome: SearchOutcome, folder: Path) -> list[str]:
+    groups, (full, plain) = by_connection_ratio(_found(outcome)), _ends(outcome)
+    figures.draw_violins(folder / "ratios.png", groups, full, plain)
+    head = ["connected" if groups[0].label.isdigit() else "ratio", "schemes", "least", "mean", "greatest"]
+    rows = []
+    for group in groups:
+        a = group.accuracies
+        rows.append([group.label, str(len(a)), *(f"{value:.2f}" for value in (a.min(), a.mean(), a.max()))])
+        if full is not None:
+            rows[-1].append(f"{100 * (a >= full).mean():.0f} %")
+    if full is not None:
+        head.append("at least as good as all connected")
+    return [_sample(outcome), table(head, rows), "![Accuracy over connection ratios](ratios.png)"]
+
+
+def _sample(outcome: SearchOutcome) -> str:
+    if len(outcome.known) == 2 ** sum(outcome.depths):
+        return "All schemes are in the log."
+    return "The log is the search's own choice of schemes, no even sample: figures over it say what it looked at."
+
+
+def _controller(outcome: SearchOutcome, folder: Path) -> list[str]:
+    convergence = outcome.convergence
+    if convergence is None:
+        return []
+    figures.draw_p_bar(folder / "p_bar.png", {str(outcome.values["method"]): convergence})
+    said = [_convergence_line(convergence), "![p-bar](p_bar.png)"]
+    shown = convergence.rows()
+    if shown:
+        rows = [
+            (s.step, code(s.scheme), f"{s.scheme.sparsity:.2f}", f"{s.p_bar:.2f}")
+            for s in shown
+            if s.scheme is not None
+        ]
+        said += [table(("step", "scheme", "sparsity", "p-bar"), rows)]
+    return said
+
+
+def _convergence_line(convergence: Convergence) -> str:
+    first, last = convergence.snapshots[0], convergence.snapshots[-1]
+    at = convergence.converged_at()
+    settled = f"from step {at} on it stays at {CONVERGED} or above" if at is not None else f"it ends below {CONVERGED}"
+    text = f"p-bar (LTH4SA, Fig. 5) goes from {first.p_bar:.2f} to {last.p_bar:.2f}; {settled}."
+    if convergence.drawn:
+        text += f" {convergence.distinct:,} of the {convergence.drawn:,} schemes drawn are different ones."
+    return text
+
+
+def _front(outcome: SearchOutcome, folder: Path) -> list[str]:
+    front = outcome.front
+    if not front:
+        return []
+    by_ratio = all(abs(point.cost - connection_ratio(point.scheme)) < 1e-9 for point in front)
+    found = [FrontPoint(s, accuracy, connection_ratio(s)) for s, accuracy in _found(outcome)] if by_ratio else []
+    figures.draw_front(folder / "front.png", found, front)
+    worst = min(evaluation.accuracy for evaluation in outcome.evaluations.values())
+    most = max(point.cost for point in front)
+    rows = [(code(p.scheme), p.scheme.connected, f"{p.cost:.4g}", f"{p.accuracy:.2f}") for p in front]
+    return [
+        f"Cost is {'the connection ratio' if by_ratio else 'what the search was given'}. Hypervolume up to accuracy "
+        f"{worst:.2f} (the least evaluated) and cost {most:.4g} (the front's greatest): "
+        f"{hypervolume(front, worst, most):.4g}.",
+        table(("scheme", "connected", "cost", "accuracy (%)"), rows),
+        "![Front](front.png)",
+    ]
+
+
+SECTIONS: Mapping[str, Section] = {
+    "What was searched": _searched,
+    "Best schemes": _best,
+    "Accuracy over evaluations": _progress,
+    "Connection scores": _scores,
+    "Accuracy over connection ratios": _ratios,
+    "Convergence of the controller": _controller,
+    "Front": _front,
+    "Stand-alone trainings": standalone_section,
+    "Ticket": ticket_section,
+}

@@ -1,0 +1,54 @@
+"""What the lottery ticket hypothesis for self-attention (LTH4SA) says of schemes, and what it says of a search.
+
+Imports no torch.
+"""
+
+from transfer.search.tickets.certificate import Certificate, Condition, TimeRatio, certify
+from transfer.search.tickets.convergence import CONVERGED, Convergence, Snapshot, read_trace
+from transfer.search.tickets.correlation import (
+    LEAST_PAIRS,
+    PUBLISHED_PEARSON,
+    PUBLISHED_SAMPLES,
+    Coefficient,
+    Correlation,
+    correlate,
+    fisher_interval,
+)
+from transfer.search.tickets.scores import (
+    Found,
+    RatioGroup,
+    ScoreSet,
+    Trend,
+    by_connection_ratio,
+    connection_scores,
+    extreme_sets,
+    fit_trend,
+    ticket_and_bad_sets,
+)
+
+__all__ = [
+    "CONVERGED",
+    "LEAST_PAIRS",
+    "PUBLISHED_PEARSON",
+    "PUBLISHED_SAMPLES",
+    "Certificate",
+    "Coefficient",
+    "Condition",
+    "Convergence",
+    "Correlation",
+    "Found",
+    "RatioGroup",
+    "ScoreSet",
+    "Snapshot",
+    "TimeRatio",
+    "Trend",
+    "by_connection_ratio",
+    "certify",
+    "connection_scores",
+    "correlate",
+    "extreme_sets",
+    "fisher_interval",
+    "fit_trend",
+    "read_trace",
+    "ticket_and_bad_sets",
+]
