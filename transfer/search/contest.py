@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -72,6 +71,7 @@ def contestants(names: Sequence[str] | None = None, objective: Objective | None 
 
 def contest(
     name: str,
+    problem: Any,
     methods: dict[str, SearchMethod],
     *,
     budgets: Sequence[int] = BUDGETS,
@@ -79,7 +79,6 @@ def contest(
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
     """Regret of each method on one problem: a row a method and budget (see `transfer.search.regret.Regret`)."""
-    problem = known_problem(name)
     largest = 2 ** sum(problem.depths)
     budgets = [n for n in budgets if n <= largest] or [largest]
     rows = compare(problem, methods, budgets=budgets, seeds=seeds, progress=progress)
@@ -138,12 +137,20 @@ def supernet_methods() -> list[str]:
 
 
 def regret_of_returned(
-    problem: Any, table: TableProblem, names: Sequence[str], *, seeds: int = SEEDS, objective: Objective | None = None
+    problem: Any,
+    table: TableProblem,
+    *,
+    seeds: int = SEEDS,
+    objective: Objective | None = None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
     """Second table: regret, by a table of the same supernet, of the schemes that supernet methods return.
 
+    Methods that are undefined for the supernet (those that rank modules, where modules are shared) are left out, with
+    a line to `progress`.
+
     Raises:
-        UserInputError: a table of another supernet; methods that are undefined for it say so.
+        UserInputError: a table of another supernet.
     """
     theirs, ours = table.settings.get("supernet_sha256"), settings_of(problem).get("supernet_sha256")
     if theirs != ours:
@@ -151,11 +158,15 @@ def regret_of_returned(
     objective = objective or Reward()
     optimum, images = table.optimum(objective)[1], next(iter(table.table.values())).n
     rows = []
-    for name in names:
-        results = [
-            get_method(name)(objective=objective).search(problem, 1, torch.Generator().manual_seed(seed))
-            for seed in range(seeds)
-        ]
+    for name in supernet_methods():
+        try:
+            results = [
+                get_method(name)(objective=objective).search(problem, 1, torch.Generator().manual_seed(seed))
+                for seed in range(seeds)
+            ]
+        except UserInputError as error:
+            progress(f"{name}: {error}")
+            continue
         regrets = np.array([optimum - table.truth(result.best.scheme, objective) for result in results])
         cost = Cost(
             method=name,
@@ -167,12 +178,17 @@ def regret_of_returned(
             schemes=tuple(str(result.best.scheme) for result in results),
         )
         rows.append({"name": name, **asdict(cost)})
+        progress(f"{name}: {seeds} searches of {cost.seconds:.1f} s")
     return rows
 
 
-def save_rows(rows: Sequence[dict[str, Any]], path: str | Path, machine: dict[str, Any]) -> None:
-    """Writes a benchmark's JSON: `{"machine": ..., "rows": [...]}`."""
-    from transfer.engine.checkpoint import write_atomically
-
-    content = json.dumps({"machine": machine, "rows": list(rows)}, indent=2) + "\n"
-    write_atomically(path, content.encode())
+def costs_as_markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """A line a method, cheapest first."""
+    lines = ["| method | regret | supernet passes | s a search |", "|---|---|---|---|"]
+    for row in sorted(rows, key=lambda row: row["passes"]):
+        low, high = row["ci95"]
+        lines.append(
+            f"| {row['name']} | {row['regret']:.2f} ({low:.2f} to {high:.2f}) | {row['passes']:.1f} "
+            f"| {row['seconds']:.1f} |"
+        )
+    return "\n".join(lines)

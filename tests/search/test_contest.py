@@ -1,0 +1,113 @@
+"""`tools/benchmark.py search`: which method finds what, where the optimum is known."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import transfer.engine  # noqa: F401
+from backbones.errors import UserInputError
+from backbones.resnet import AttentionResNet
+from backbones.scheme import ConnectionScheme
+from transfer.cli import run_command
+from transfer.search import contest
+from transfer.search.evaluator import TrieEvaluator
+from transfer.search.landscapes import TableProblem, all_schemes
+from transfer.search.log import LoggedProblem
+from transfer.search.problem import Evaluation
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPTHS = (2, 2, 2)
+
+
+def tool(*argv):
+    spec = importlib.util.spec_from_file_location("benchmark_tool", ROOT / "tools" / "benchmark.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return run_command(module.main, list(argv))
+
+
+@pytest.fixture
+def table(tmp_path):
+    """All 64 schemes of six blocks; the accuracy counts agreements with 10.01.10, of which ten are worth a percent."""
+    goal = np.array([1, 0, 0, 1, 1, 0])
+    rows = {s: Evaluation(80 + float((np.array(s.bits) == goal).sum()) / 10, 1.0, 100) for s in all_schemes(DEPTHS)}
+    TableProblem(rows).save(tmp_path / "table.json.gz")
+    return tmp_path / "table.json.gz"
+
+
+def test_the_command_prints_and_writes_the_regret_of_each_method(table, tmp_path, capsys):
+    out = tmp_path / "out.json"
+    names = ("ga", "surrogate", "ean:paper")
+    argv = ("search", str(table), "--methods", *names, "--seeds", "3", "--budgets", "8", "64", "--out", str(out))
+    assert tool(*argv) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert {row["name"] for row in rows} == {*names, "random"}
+    by = {(row["name"], row["n"]): row["regret"] for row in rows}
+    for name in (*names, "random"):
+        assert by[name, 64] <= by[name, 8] + 1e-12
+    # accuracy + 2 * sparsity: connecting where the goal does costs 1/3 and brings 0.2, so the optimum is all plain
+    assert by["surrogate", 64] == pytest.approx(0, abs=1e-9)
+    printed = capsys.readouterr().out
+    assert "**surrogate**" in printed and printed.count("| ean:paper |") == 1
+
+
+def test_every_method_that_asks_for_evaluations_takes_part():
+    methods = contest.contestants()
+    expected = {"ean", "ean:paper", "ean:authors", "enas", "ga", "nsga2", "hsp", "random"}
+    assert expected | {"local_search", "evolution", "surrogate", "tpe"} == set(methods)
+    assert set(contest.supernet_methods()) == {"darts", "milenas", "rarts", "l1", "gm"}
+
+
+def test_an_unfinished_table_and_wrong_names_are_refused(tmp_path, capsys):
+    class Half:
+        depths = DEPTHS
+
+        def evaluate(self, schemes):
+            return [Evaluation(50, 1, 10) for _ in schemes]
+
+    with LoggedProblem(Half(), tmp_path / "half") as logged:
+        logged.evaluate(list(all_schemes(DEPTHS))[:20])
+    for argv, line in (
+        ((str(tmp_path / "half"),), "20 of 64 schemes are evaluated"),
+        ((str(tmp_path),), "expected the folder of an exhaustive search"),
+        (("none.json.gz",), "no such file"),
+        (("planted", "--methods", "gaa"), "Did you mean 'ga'"),
+        (("planted", "--methods", "darts"), "does not ask for evaluations"),
+        (("planted", "--seeds", "0"), "at least 1"),
+    ):
+        assert tool("search", *argv) == 2
+        assert line in capsys.readouterr().err
+
+
+def test_returned_schemes_are_judged_by_the_table_of_the_same_supernet(monkeypatch):
+    torch.manual_seed(0)
+    net = AttentionResNet("resnet20", attention="se", sharing="block", supernet=True, num_classes=4)
+    batch = (torch.randn(8, 3, 8, 8), torch.randint(0, 4, (8,)))
+    evaluator = TrieEvaluator(net, [batch])
+
+    class Problem:
+        def __init__(self):
+            self.depths, self.supernet, self.loaders = net.arch.depths, net, ([batch], [batch])
+            self.settings = {"supernet_sha256": "a" * 64}
+
+        def evaluate(self, schemes):
+            return evaluator.evaluate(schemes)
+
+    monkeypatch.setattr(contest, "supernet_methods", lambda: ["gm", "l1", "darts"])
+    table = TableProblem(
+        dict(zip(schemes := list(all_schemes(net.arch.depths)), evaluator.evaluate(schemes), strict=True)),
+        {"supernet_sha256": "a" * 64},
+    )
+    rows = contest.regret_of_returned(Problem(), table, seeds=2)
+    best = max(e.accuracy + 2 * s.sparsity for s, e in table.table.items())
+    for row in rows:
+        values = [ConnectionScheme.parse(text, net.arch.depths) for text in row["schemes"]]
+        regrets = [best - table.table[s].accuracy - 2 * s.sparsity for s in values]
+        assert row["regret"] == pytest.approx(np.mean(regrets))
+    assert {row["name"]: row["passes"] > 0 for row in rows} == {"gm": False, "l1": False, "darts": True}
+    with pytest.raises(UserInputError, match="another supernet"):
+        contest.regret_of_returned(Problem(), TableProblem(table.table, {"supernet_sha256": "b" * 64}), seeds=1)
