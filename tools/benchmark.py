@@ -83,6 +83,12 @@ def _steps_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--size", type=int, default=193, help="side of the pictures")
     command.add_argument("--pairs", type=int, default=30, help="of steps, one with each backbone")
     command.add_argument("--device", default="cpu", help="torch's name of it")
+    command.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="cpu: time of computing, for one thread on a machine that is busy otherwise",
+    )
 
 
 def _steps(args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -90,7 +96,7 @@ def _steps(args: argparse.Namespace) -> list[dict[str, Any]]:
     import tasks.segmentation  # noqa: F401  (mmsegmentation's models)
     from tasks.segmentation.benchmark import compare_steps
 
-    row = compare_steps(batch=args.batch, size=args.size, pairs=args.pairs, device=args.device)
+    row = compare_steps(batch=args.batch, size=args.size, pairs=args.pairs, device=args.device, clock=args.clock)
     low, high = row["ratio_ci95"]
     print(f"{row['name']} against {row['against']}: {row['ratio']:.3f} (95 % interval {low:.3f} to {high:.3f})")
     return [row]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import PixelData
 
-RESAMPLES = 10_000
+from transfer.measure.timing import CLOCKS, interleaved, paired_ratio, synchroniser
 
 
 def compare_steps(
@@ -23,6 +22,7 @@ def compare_steps(
     warm_up: int = 3,
     head_channels: int = 512,
     device: str = "cpu",
+    clock: str = "wall",
     seed: int = 0,
 ) -> dict[str, Any]:
     """Times forward, backward and SGD step of PSPNet on ResNet-50 at output stride 8, with either backbone.
@@ -37,6 +37,7 @@ def compare_steps(
         warm_up: pairs before them that are not.
         head_channels: of PSP's branches.
         device: torch's name of it.
+        clock: `"wall"`, or `"cpu"` with one thread on a machine that is busy otherwise.
         seed: of weights, pictures and resampling.
 
     Returns:
@@ -46,11 +47,9 @@ def compare_steps(
     torch.manual_seed(seed)
     models = [model.to(device).train() for model in build_pair(head_channels)]
     inputs, samples = random_batch(batch, size, device)
-    steps = [_stepper(model, inputs, samples, device) for model in models]
-    times = interleaved(steps, pairs, warm_up)
-    ratios = times[:, 0] / times[:, 1]
-    low, high = bootstrap_median(ratios, seed)
-    ratio = float(np.median(ratios))
+    steps = [_stepper(model, inputs, samples) for model in models]
+    times = interleaved(steps, pairs, warm_up, synchronise=synchroniser(device), clock=CLOCKS[clock])
+    ratio = paired_ratio(times[:, 0], times[:, 1], seed)
     return {
         "name": "resnet50.imagenet in EncoderDecoder",
         "mode": "train",
@@ -58,11 +57,12 @@ def compare_steps(
         "size": size,
         "ms_per_image": 1000 * float(np.median(times[:, 0])) / batch,
         "against": "mmseg ResNet(style='pytorch', contract_dilation=True)",
-        "increment_percent": 100 * (ratio - 1),
-        "ci95": [100 * (low - 1), 100 * (high - 1)],
-        "ratio": ratio,
-        "ratio_ci95": [low, high],
+        "increment_percent": ratio.percent.median,
+        "ci95": [ratio.percent.low, ratio.percent.high],
+        "ratio": ratio.median,
+        "ratio_ci95": [ratio.low, ratio.high],
         "pairs": pairs,
+        "clock": clock,
     }
 
 
@@ -117,7 +117,7 @@ def random_batch(batch: int, size: int, device: str) -> tuple[torch.Tensor, list
     return torch.randn(batch, 3, size, size, device=device), samples
 
 
-def _stepper(model: torch.nn.Module, inputs: torch.Tensor, samples: list[Any], device: str) -> Callable[[], None]:
+def _stepper(model: torch.nn.Module, inputs: torch.Tensor, samples: list[Any]) -> Callable[[], None]:
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
 
     def step() -> None:
@@ -125,26 +125,5 @@ def _stepper(model: torch.nn.Module, inputs: torch.Tensor, samples: list[Any], d
         optimizer.zero_grad()
         sum(value for key, value in losses.items() if "loss" in key).backward()
         optimizer.step()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize(device)
 
     return step
-
-
-def interleaved(steps: Sequence[Callable[[], None]], pairs: int, warm_up: int = 0) -> np.ndarray:
-    """Seconds (pairs, len(steps)) of each step, run in turn; the order is reversed in every second round."""
-    times = np.zeros((warm_up + pairs, len(steps)))
-    for row in range(len(times)):
-        order = range(len(steps)) if row % 2 == 0 else reversed(range(len(steps)))
-        for column in order:
-            started = time.perf_counter()
-            steps[column]()
-            times[row, column] = time.perf_counter() - started
-    return times[warm_up:]
-
-
-def bootstrap_median(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of the median of `values` (N,), by resampling them with replacement."""
-    draws = np.random.default_rng(seed).choice(values, (RESAMPLES, len(values)))
-    low, high = np.percentile(np.median(draws, axis=1), (2.5, 97.5))
-    return float(low), float(high)

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 
@@ -17,15 +16,9 @@ def test_both_segmentors_compute_the_same_loss():
         assert first[key] == pytest.approx(second[key].item(), rel=1e-5)
 
 
-def test_steps_run_in_turn_and_the_first_one_changes():
-    order = []
-    times = benchmark.interleaved([lambda: order.append("a"), lambda: order.append("b")], pairs=3, warm_up=1)
-    assert "".join(order) == "abbaabba" and times.shape == (3, 2) and (times > 0).all()
-
-
-def test_the_interval_holds_the_median_and_narrows():
-    rng = np.random.default_rng(0)
-    few, many = rng.normal(1.01, 0.05, 20), rng.normal(1.01, 0.05, 500)
-    (low, high), (inner_low, inner_high) = map(benchmark.bootstrap_median, (few, many))
-    assert low <= np.median(few) <= high and inner_high - inner_low < (high - low) / 2
-    assert inner_low < 1.01 < inner_high and benchmark.bootstrap_median(few) == (low, high)
+def test_the_comparison_is_a_row_of_the_benchmarks_json():
+    row = benchmark.compare_steps(batch=2, size=33, pairs=2, warm_up=0, head_channels=8)
+    low, high = row["ratio_ci95"]
+    assert low <= row["ratio"] <= high
+    assert row["increment_percent"] == pytest.approx(100 * (row["ratio"] - 1))
+    assert row["pairs"] == 2 and row["ms_per_image"] > 0

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import scipy.stats
+
+from transfer.measure.timing import CLOCKS, Ratio, bootstrap_median, interleaved, paired_ratio
+
+
+def test_steps_run_in_turn_and_the_first_one_changes():
+    order = []
+    times = interleaved([lambda: order.append("a"), lambda: order.append("b")], 3, warm_up=1)
+    assert "".join(order) == "abbaabba" and times.shape == (3, 2) and (times > 0).all()
+
+
+def test_the_device_is_waited_for_before_each_reading_of_the_clock():
+    events = []
+
+    def clock():
+        events.append("clock")
+        return float(len(events))
+
+    interleaved([lambda: events.append("work")], 1, synchronise=lambda: events.append("wait"), clock=clock)
+    assert events == ["wait", "clock", "work", "wait", "clock"]
+
+
+def test_the_clock_of_computing_does_not_count_sleep():
+    import time
+
+    times = interleaved([lambda: time.sleep(0.05)], 1, clock=CLOCKS["cpu"])
+    assert times[0, 0] < 0.04
+
+
+def test_the_interval_holds_the_median_and_narrows():
+    rng = np.random.default_rng(0)
+    few, many = rng.normal(1.01, 0.05, 20), rng.normal(1.01, 0.05, 500)
+    (low, high), (inner_low, inner_high) = map(bootstrap_median, (few, many))
+    assert low <= np.median(few) <= high and inner_high - inner_low < (high - low) / 2
+    assert inner_low < 1.01 < inner_high and bootstrap_median(few) == (low, high)
+
+
+def test_the_interval_is_scipys():
+    values = np.random.default_rng(1).lognormal(0, 0.1, 60)
+    reference = scipy.stats.bootstrap((values,), np.median, method="percentile").confidence_interval
+    assert bootstrap_median(values) == pytest.approx((reference.low, reference.high), abs=0.01)
+
+
+def test_ratios_are_paired_round_by_round():
+    against = np.array([1.0, 10.0, 100.0])  # a machine that becomes slower does not change what is compared
+    ratio = paired_ratio(1.2 * against, against)
+    assert ratio == pytest.approx((1.2, 1.2, 1.2))
+    assert Ratio(1.2, 1.1, 1.3).percent == pytest.approx((20, 10, 30))
