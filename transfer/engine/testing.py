@@ -15,6 +15,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 
 from backbones.errors import UserInputError
+from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.checkpoint import backbone_meta, plain, write_atomically
 from transfer.engine.compat import load_foreign_checkpoint
@@ -46,6 +47,7 @@ def evaluate(
             raise UserInputError(f"config {config.filename}: has no {key!r}, which testing needs")
     if out is not None and Path(out).is_dir():
         raise UserInputError(f"--out {out}: is a folder, expected a file name such as metrics.json")
+    keep_freed_memory()
     if tta:
         use_tta(config)
     meta = load_foreign_checkpoint(checkpoint).get("meta", {})

@@ -11,6 +11,7 @@ import torch
 
 from backbones.errors import RunError, UserInputError, did_you_mean
 from backbones.scheme import ConnectionScheme
+from transfer.engine.allocator import keep_freed_memory
 from transfer.search.evaluator import TrieEvaluator
 from transfer.search.problem import Evaluation
 
@@ -122,6 +123,7 @@ class _Spread:
 class _Worker:
     def __init__(self, threads: int, device: str, evaluator: TrieEvaluator) -> None:
         torch.set_num_threads(threads)
+        keep_freed_memory()
         evaluator = copy.copy(evaluator)
         evaluator.device = torch.device(device)
         evaluator.net = copy.deepcopy(evaluator.net).to(evaluator.device, memory_format=evaluator.memory_format)

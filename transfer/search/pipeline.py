@@ -27,6 +27,7 @@ from backbones._files import sha256_file
 from backbones.errors import UserInputError
 from backbones.registry import get_card
 from backbones.scheme import ConnectionScheme
+from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.checkpoint import newest_checkpoint, write_atomically
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.config_check import apply_options, load_config
@@ -65,6 +66,7 @@ def run_search(
         RunError: the folder is in use, the disk is full.
     """
     folder, engine = Path(work_dir), engine or Serial()
+    keep_freed_memory()
     plan.search.build()  # what is wrong with it should be said now, not after the supernet's training
     _check_folder(folder, resume)
     with locked(folder), nothing_left_behind(folder), explained(folder):
