@@ -95,3 +95,16 @@ def test_other_classes_by_config_alone(tmp_path):
     (tmp_path / "mine.py").write_text(text)
     config = load_config(tmp_path / "mine.py")
     assert config.train_dataloader.dataset.metainfo.classes == ["sky", "sea"]
+
+
+@pytest.mark.parametrize("name", ["voc_psp_ean_se", "voc_aug_psp_ean_se"])
+def test_the_option_for_crops_of_512_that_the_data_sets_name(name):
+    base = "voc_aug.py" if "aug" in name else "voc.py"
+    (line,) = [
+        line
+        for line in (CONFIGS / "_base_/datasets" / base).read_text().splitlines()
+        if line.startswith("#   --cfg-options")
+    ]
+    config = load_config(CONFIGS / f"{name}.py", line.split("--cfg-options")[1].split())
+    crops = [step.crop_size for step in config.train_dataloader.dataset.pipeline if step.type == "RandomCrop"]
+    assert crops == [(512, 512)] and config.model.data_preprocessor.size == (512, 512)

@@ -6,6 +6,9 @@
 # Scales are relative to a long side of 500, VOC's own, so that the test sees its pictures unchanged and pictures of any
 # other size as those. Random scale 0.5 to 2, rotation by up to 10 degrees, crops of 473 and flips, as in PSPNet's own
 # code; batch 8 is ours. Id 255, the void around objects, counts for nothing.
+#
+# Crops of 512, as in mmsegmentation's configs:
+#   --cfg-options train_dataloader.dataset.pipeline.4.crop_size=(512,512) model.data_preprocessor.size=(512,512)
 data_root = "VOCdevkit/VOC2012"
 side = 500
 train_pipeline = [
