@@ -1,4 +1,4 @@
-"""A surrogate of the objective, linear at first and pairwise later, searched by Thompson sampling."""
+"""A surrogate of the objective, linear at first and pairwise later, searched by Thompson sampling; our adaptation."""
 
 from __future__ import annotations
 
@@ -12,23 +12,33 @@ from transfer.search.objective import Objective
 from transfer.search.quadratic import Quadratic, QuadraticRegression
 
 STARTS = 16
+INCUMBENTS = 3
 
 
 class Surrogate(SearchMethod):
     """Bayesian regression on connections, later also on their pairs; asks for the optima of functions that it samples.
 
+    Of a batch, some are optima over all schemes, the others over the single flips of those that lead: a surrogate
+    knows a whole landscape roughly, and the surroundings of good schemes are worth knowing exactly.
+
     Args:
         objective: see `SearchMethod`.
         initial: random schemes to begin with.
-        batch: schemes a round, each the optimum of a function of its own.
+        batch: schemes a round, each by a function of its own.
+        flips: how many of the batch are flips of the leading schemes.
         pairwise_from: pairs come in from so many evaluations a block; how much they count, the evidence decides.
     """
 
     def __init__(
-        self, objective: Objective | None = None, initial: int = 8, batch: int = 4, pairwise_from: float = 2.5
+        self,
+        objective: Objective | None = None,
+        initial: int = 8,
+        batch: int = 4,
+        flips: int = 2,
+        pairwise_from: float = 2.5,
     ) -> None:
         super().__init__(objective)
-        self.initial, self.batch, self.pairwise_from = initial, batch, pairwise_from
+        self.initial, self.batch, self.flips, self.pairwise_from = initial, batch, flips, pairwise_from
 
     def run(self, ledger: Ledger, generator: torch.Generator) -> None:
         """Fits, samples, asks."""
@@ -41,10 +51,20 @@ class Surrogate(SearchMethod):
             model = QuadraticRegression(x, y, pairs=len(y) >= self.pairwise_from * ledger.blocks)
             best = x[np.argsort(-y, kind="stable")[: STARTS // 2]]
             asked, new = {row.tobytes() for row in x}, []
-            for _ in range(min(self.batch, ledger.left)):
-                new.append(_best_new(model.sample(draw), best, asked, draw))
+            for number in range(min(self.batch, ledger.left)):
+                function = model.sample(draw)
+                flips = _new_flips(best[:INCUMBENTS], asked) if number < self.flips else []
+                new.append(
+                    flips[int(np.argmax(function(flips)))] if len(flips) else _best_new(function, best, asked, draw)
+                )
                 asked.add(new[-1].tobytes())
             ledger.score_bits((np.array(new) > 0).astype(int))
+
+
+def _new_flips(schemes: np.ndarray, asked: set[bytes]) -> np.ndarray:
+    """All single flips (n, m) of schemes (k, m) that are not in `asked`."""
+    flips = (schemes[:, None, :] * (1 - 2 * np.eye(schemes.shape[1]))[None]).reshape(-1, schemes.shape[1])
+    return np.array([flip for flip in flips if flip.tobytes() not in asked])
 
 
 def _best_new(function: Quadratic, good: np.ndarray, asked: set[bytes], draw: np.random.Generator) -> np.ndarray:
