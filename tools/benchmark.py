@@ -23,6 +23,88 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+# ---- increment and throughput
+
+
+def _increment_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("names", nargs="+", metavar="NAME_OR_CONFIG", help="registered backbones, configs of tasks")
+    command.add_argument(
+        "--against", metavar="NAME_OR_CONFIG", help="network to hold them against (default: the plain)"
+    )
+    command.add_argument("--size", type=int, help="side of the pictures (default: the card's, the config's crops)")
+    command.add_argument(
+        "--modes", default="eager,deployed", help="some of eager,deployed,compiled (default: %(default)s)"
+    )
+    command.add_argument("--png", metavar="FILE", help="draw increment against accuracy, or else parameters, there")
+    _timing_options(command, batch=50)
+
+
+def _increment(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Inference-time increment over the plain network."""
+    from transfer.measure import report
+    from transfer.measure.increment import measure_increments
+
+    rows = measure_increments(
+        args.names, against=args.against, size=args.size, modes=args.modes.split(","), settings=_settings(args)
+    )
+    _print_table(rows, report.INCREMENT, args.device)
+    for line in report.rankings(rows):
+        print(line)
+    if args.png:
+        report.draw_increments(rows, args.png)
+    return rows
+
+
+def _throughput_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "names", nargs="*", metavar="NAME", help="registered backbones (default: ResNet-50, plain and SE)"
+    )
+    command.add_argument("--size", type=int, default=224, help="side of the pictures (default: %(default)s)")
+    _timing_options(command, batch=8)
+
+
+def _throughput(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Images a second beside timm's networks."""
+    from transfer.measure import report
+    from transfer.measure.throughput import OURS, measure_throughput
+
+    rows = measure_throughput(args.names or OURS, size=args.size, settings=_settings(args))
+    _print_table(rows, report.THROUGHPUT, args.device)
+    return rows
+
+
+def _timing_options(command: argparse.ArgumentParser, batch: int) -> None:
+    command.add_argument("--batch", type=int, default=batch, help="pictures a forward (default: %(default)s)")
+    command.add_argument(
+        "--rounds", type=int, default=10, help="in which each network runs once (default: %(default)s)"
+    )
+    command.add_argument("--repeats", type=int, default=1, help="of the whole measurement (default: %(default)s)")
+    command.add_argument("--threads", type=int, help="torch's threads (default: torch's own choice)")
+    command.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    command.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="see steps")
+    command.add_argument("--seed", type=int, default=0, help="of weights and pictures (default: %(default)s)")
+
+
+def _settings(args: argparse.Namespace) -> Any:
+    import transfer.engine  # noqa: F401  (guards and registries)
+    from transfer.measure.contenders import Settings
+
+    return Settings(args.batch, args.device, args.rounds, args.repeats, args.clock, args.seed, args.threads)
+
+
+def _print_table(rows: list[dict[str, Any]], columns: Any, device: str) -> None:
+    from rich.console import Console
+
+    from transfer.measure import report
+    from transfer.measure.machine import describe_machine, summary
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200  # a pipe has no width: keep a row on one line
+    console.print(report.table(rows, columns))
+    console.print(summary(describe_machine(device)), markup=False, soft_wrap=True)
+
+
 # ---- search
 
 
@@ -103,6 +185,8 @@ def _steps(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 COMMANDS: dict[str, tuple[Any, Any, str]] = {
+    "increment": (_increment_options, _increment, "inference-time increment over the plain network (Eq. 7, Eq. 9)"),
+    "throughput": (_throughput_options, _throughput, "images a second, beside timm's ResNet-50 and SE-ResNet-50"),
     "search": (_search_options, _search, "regret of search methods where the optimum is known"),
     "steps": (_steps_options, _steps, "training step with a registered backbone against mmsegmentation's own"),
 }

@@ -1,7 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 
+from transfer.measure.machine import describe_machine, summary
+from transfer.measure.memory import peak_memory
 from transfer.measure.timing import CLOCKS, Ratio, bootstrap_median, interleaved, paired_ratio
 
 
@@ -48,3 +53,24 @@ def test_ratios_are_paired_round_by_round():
     ratio = paired_ratio(1.2 * against, against)
     assert ratio == pytest.approx((1.2, 1.2, 1.2))
     assert Ratio(1.2, 1.1, 1.3).percent == pytest.approx((20, 10, 30))
+
+
+def test_peak_memory_is_that_of_the_tensors_alive_at_a_time():
+    def work():
+        first = torch.ones(1_000_000)
+        second = first + 1
+        del first
+        third = second * 2
+        del second
+        return third
+
+    assert peak_memory(work) == pytest.approx(8_000_000, rel=1e-3)
+    assert peak_memory(lambda: torch.ones(1_000_000).sum().item()) == pytest.approx(4_000_000, rel=1e-3)
+
+
+def test_the_machine_is_described_in_plain_values():
+    machine = describe_machine()
+    assert json.loads(json.dumps(machine)) == machine
+    assert machine["versions"]["torch"] == torch.__version__ and machine["threads"] >= 1
+    assert machine["cpu"] in summary(machine)
+    assert "load" not in summary({**machine, "load_average": None})

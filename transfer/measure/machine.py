@@ -41,7 +41,7 @@ def summary(machine: dict[str, Any]) -> str:
     return (
         f"{machine.get('gpu', machine['cpu'])}, {machine['threads']} of {machine['cores']} threads, "
         f"{machine['cpu_capability']}, torch {machine['versions']['torch']}"
-        + (f", load {busy:.1f} at the start" if busy is not None else "")
+        + (f", load {busy:.1f}" if busy is not None else "")
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import torch
@@ -24,9 +25,10 @@ def peak_memory(function: Callable[[], object], device: str | torch.device = "cp
         function()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler announces itself on standard error
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         kept = function()
-    del kept  # its release must not be seen: it would fall into the profile
+    del kept  # not before the profile has ended
     held = peak = 0
     events = [event for event in profiler.profiler.kineto_results.events() if event.name() == _EVENT]
     for event in sorted(events, key=lambda event: event.start_ns()):

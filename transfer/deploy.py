@@ -1,0 +1,126 @@
+"""A model made ready for inference: the same outputs, in less time."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from backbones.errors import UserInputError
+from backbones.resnet import AttentionResNet
+from transfer._deployed_resnet import DeployedResNet
+from transfer._fused import (
+    FusedConv,
+    is_conv_module,
+    is_plain_conv,
+    is_plain_conv_module,
+    is_plain_norm,
+    is_plain_relu,
+)
+
+
+def deploy(model: nn.Module, *, channels_last: bool = True, compile: bool = False) -> nn.Module:
+    """Returns a copy of a model for inference: the same outputs but for rounding, no gradients, no training.
+
+    - Batch normalisation, synchronised or not, is folded into the convolution before it; ReLU, and in residual
+      blocks the addition, run in the convolution's own pass.
+    - A block's gate is worked out from the narrow map before its last convolution.
+    - Maps are channels_last.
+
+    It finds what it knows anywhere in the model: `AttentionResNet` and `RegisteredBackbone`, mmcv's `ConvModule`,
+    convolutions in `nn.Sequential`; modules that it does not know stay as they are. A module that stands in several
+    places is fused in each; SAMs shared by a stage stay shared. The model itself keeps its class and its methods.
+
+    Args:
+        model: a backbone, counter, classifier or segmentor, on the device and in the precision it shall run in.
+        channels_last: memory format of weights and feature maps; False keeps the default one.
+        compile: compile the backbones with `torch.compile` at the first call, instead of oneDNN's fused operators.
+
+    Raises:
+        UserInputError: the model holds a supernet.
+    """
+    twin = copy.deepcopy(model).eval().requires_grad_(False)
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    deployed = _Deployer(memory_format, compile)(twin)
+    deployed.to(memory_format=memory_format)
+    deployed.__dict__["train"] = functools.partial(_refuse_training, deployed)
+    return deployed
+
+
+def _refuse_training(model: nn.Module, mode: bool = True) -> nn.Module:
+    """Takes the place of `train`: `eval()` still works, since it is `train(False)`."""
+    if mode:
+        raise RuntimeError("a deployed model cannot be trained: train the model that it was made from, deploy it again")
+    return model
+
+
+class _Deployer:
+    """Replaces the modules of a model, from its root down."""
+
+    def __init__(self, memory_format: torch.memory_format, compile: bool) -> None:
+        self.memory_format, self.compile = memory_format, compile
+        self.done: dict[int, tuple[nn.Module, nn.Module]] = {}
+
+    def __call__(self, module: nn.Module) -> nn.Module:
+        """What takes the module's place: itself, if only its children change."""
+        if id(module) not in self.done:
+            # The old one is kept beside it: as long as it lives, nothing else has its id.
+            self.done[id(module)] = (module, self._converted(module))
+        return self.done[id(module)][1]
+
+    def _converted(self, module: Any) -> nn.Module:
+        if (net := _backbone_of(module)) is not None:
+            return self._deployed(net)
+        if is_plain_conv(module):
+            return FusedConv(module)
+        if is_conv_module(module):
+            plain = is_plain_conv_module(module)
+            return FusedConv(module.conv, module.norm, relu=module.with_activation) if plain else module
+        if type(module).forward is nn.Sequential.forward:
+            self._fuse_neighbours(module)
+        for name, child in module.named_children():
+            setattr(module, name, self(child))
+        return module
+
+    def _deployed(self, net: AttentionResNet) -> nn.Module:
+        if net.supernet:
+            raise UserInputError("a supernet cannot be deployed, only one network of it: deploy(net.extract(scheme))")
+        deployed = DeployedResNet(net, self.memory_format, pack=not self.compile)
+        return _Compiled(deployed) if self.compile else deployed
+
+    def _fuse_neighbours(self, sequence: nn.Sequential) -> None:
+        """Convolution, normalisation, ReLU in a row become one; the others' places are kept by `nn.Identity`."""
+        layers = [*sequence, nn.Identity(), nn.Identity()]
+        for place, conv in enumerate(sequence):
+            if not is_plain_conv(conv):
+                continue
+            norm = layers[place + 1] if is_plain_norm(layers[place + 1]) else None
+            after = place + (1 if norm is None else 2)
+            relu = is_plain_relu(layers[after])
+            sequence[place] = FusedConv(conv, norm, relu=relu)
+            for gone in range(place + 1, after + relu):
+                sequence[gone] = nn.Identity()
+
+
+def _backbone_of(module: nn.Module) -> AttentionResNet | None:
+    """The network that a module is, or that it wraps without adding anything, as `RegisteredBackbone` does."""
+    net = module if isinstance(module, AttentionResNet) else getattr(module, "net", None)
+    return net if isinstance(net, AttentionResNet) and net._modules is module._modules else None
+
+
+class _Compiled(nn.Module):
+    """Compiles a network with its weights as constants, so that the compiler may lay them out and fuse convolutions."""
+
+    def __init__(self, net: DeployedResNet) -> None:
+        super().__init__()
+        self.feature_info, self.out_indices = net.feature_info, net.out_indices
+        self.net = torch.compile(net)
+
+    def forward(self, x_NCHW: Tensor) -> Any:
+        import torch._inductor.config as inductor
+
+        with torch.no_grad(), inductor.patch(freezing=True):
+            return self.net(x_NCHW)
