@@ -17,6 +17,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--tta", action="store_true", help="average over the scales and flips of the config's tta_pipeline"
     )
+    parser.add_argument(
+        "--deploy", action="store_true", help="test the fused copy for inference: the same outputs, in less time"
+    )
     parser.add_argument("--out", metavar="FILE.json", help="write the metrics and their circumstances")
     parser.add_argument("--work-dir", help="where the log goes (default: work_dirs/<config's name>/test)")
     parser.add_argument(
@@ -43,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         launcher=args.launcher,
         out=args.out,
         tta=args.tta,
+        deploy=args.deploy,
     )
     return 0
 

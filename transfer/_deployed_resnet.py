@@ -21,6 +21,8 @@ from transfer._fused import FusedConv
 class DeployedResNet(nn.Module):
     """Puts out what `net`, in eval mode, puts out; holds none of its modules but SAMs and the linear layer.
 
+    It computes in the precision of its weights, and puts out features in that of the pictures.
+
     Args:
         net: a stand-alone network.
         memory_format: of the feature maps.
@@ -50,15 +52,16 @@ class DeployedResNet(nn.Module):
     @torch.no_grad()
     def forward(self, x_NCHW: Tensor) -> Any:
         """Returns a tuple of feature maps, one for each of `out_indices`, or logits with `num_classes`."""
-        x = self.maxpool(self.stem(x_NCHW.contiguous(memory_format=self.memory_format)))
+        x = x_NCHW.to(self.stem.weight.dtype).contiguous(memory_format=self.memory_format)
+        x = self.maxpool(self.stem(x))
         features: list[Tensor] = []
         for stage, blocks in enumerate(self.stages):
             state: State = None
             for block in blocks:
                 x, state = block(x, state)
             if stage in self.out_indices:
-                features.append(x)
-        return tuple(features) if self.fc is None else self.fc(x.mean((2, 3)))
+                features.append(x.to(x_NCHW.dtype))
+        return tuple(features) if self.fc is None else self.fc(x.mean((2, 3))).to(x_NCHW.dtype)
 
 
 class _Block(nn.Module):

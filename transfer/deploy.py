@@ -22,7 +22,9 @@ from transfer._fused import (
 )
 
 
-def deploy(model: nn.Module, *, channels_last: bool = True, compile: bool = False) -> nn.Module:
+def deploy(
+    model: nn.Module, *, channels_last: bool = True, compile: bool | str = False, dtype: torch.dtype | None = None
+) -> nn.Module:
     """Returns a copy of a model for inference: the same outputs but for rounding, no gradients, no training.
 
     - Batch normalisation, synchronised or not, is folded into the convolution before it; ReLU, and in residual
@@ -37,14 +39,18 @@ def deploy(model: nn.Module, *, channels_last: bool = True, compile: bool = Fals
     Args:
         model: a backbone, counter, classifier or segmentor, on the device and in the precision it shall run in.
         channels_last: memory format of weights and feature maps; False keeps the default one.
-        compile: compile the backbones with `torch.compile` at the first call, instead of oneDNN's fused operators.
+        compile: compile the backbones with `torch.compile` at the first call, instead of oneDNN's fused operators. A
+            name is its mode: `"reduce-overhead"` runs CUDA graphs on a GPU.
+        dtype: what the backbones compute in, if not in the model's own precision, such as `torch.bfloat16` where the
+            device has it (`transfer.engine.amp.native_bfloat16`). Their features come out in the model's precision,
+            as exact as the type allows.
 
     Raises:
         UserInputError: the model holds a supernet.
     """
     twin = copy.deepcopy(model).eval().requires_grad_(False)
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    deployed = _Deployer(memory_format, compile)(twin)
+    deployed = _Deployer(memory_format, compile, dtype)(twin)
     deployed.to(memory_format=memory_format)
     deployed.__dict__["train"] = functools.partial(_refuse_training, deployed)
     return deployed
@@ -60,8 +66,8 @@ def _refuse_training(model: nn.Module, mode: bool = True) -> nn.Module:
 class _Deployer:
     """Replaces the modules of a model, from its root down."""
 
-    def __init__(self, memory_format: torch.memory_format, compile: bool) -> None:
-        self.memory_format, self.compile = memory_format, compile
+    def __init__(self, memory_format: torch.memory_format, compile: bool | str, dtype: torch.dtype | None) -> None:
+        self.memory_format, self.compile, self.dtype = memory_format, compile, dtype
         self.done: dict[int, tuple[nn.Module, nn.Module]] = {}
 
     def __call__(self, module: nn.Module) -> nn.Module:
@@ -89,7 +95,9 @@ class _Deployer:
         if net.supernet:
             raise UserInputError("a supernet cannot be deployed, only one network of it: deploy(net.extract(scheme))")
         deployed = DeployedResNet(net, self.memory_format, pack=not self.compile)
-        return _Compiled(deployed) if self.compile else deployed
+        if self.dtype is not None:
+            deployed.to(self.dtype)
+        return _Compiled(deployed, self.compile) if self.compile else deployed
 
     def _fuse_neighbours(self, sequence: nn.Sequential) -> None:
         """Convolution, normalisation, ReLU in a row become one; the others' places are kept by `nn.Identity`."""
@@ -114,13 +122,18 @@ def _backbone_of(module: nn.Module) -> AttentionResNet | None:
 class _Compiled(nn.Module):
     """Compiles a network with its weights as constants, so that the compiler may lay them out and fuse convolutions."""
 
-    def __init__(self, net: DeployedResNet) -> None:
+    def __init__(self, net: DeployedResNet, mode: bool | str) -> None:
         super().__init__()
         self.feature_info, self.out_indices = net.feature_info, net.out_indices
-        self.net = torch.compile(net)
+        self.net = torch.compile(net) if mode is True else torch.compile(net, mode=mode)
+        self.graphs = mode is not True
 
     def forward(self, x_NCHW: Tensor) -> Any:
         import torch._inductor.config as inductor
 
         with torch.no_grad(), inductor.patch(freezing=True):
-            return self.net(x_NCHW)
+            out = self.net(x_NCHW)
+            if not self.graphs:
+                return out
+            # A CUDA graph writes the next call's outputs where this one's are.
+            return out.clone() if isinstance(out, Tensor) else tuple(feature.clone() for feature in out)

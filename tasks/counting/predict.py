@@ -18,6 +18,7 @@ from mmengine.registry import MODELS
 
 from tasks.counting.hooks import picture_of
 from tasks.counting.structures import CrowdSample
+from transfer.deploy import deploy as deployed_copy
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.checkpoint import check_same_model
 from transfer.engine.compat import load_foreign_checkpoint
@@ -25,7 +26,9 @@ from transfer.engine.images import find_images, read_image
 from transfer.engine.outputs import all_or_nothing, checked_folder, unique_stems
 
 
-def predict(config: Config, checkpoint: str | Path, inputs: Sequence[str | Path], *, out: str | Path) -> dict[str, Any]:
+def predict(
+    config: Config, checkpoint: str | Path, inputs: Sequence[str | Path], *, out: str | Path, deploy: bool = False
+) -> dict[str, Any]:
     """Counts the people in pictures and writes `<name>_density.png` each, `predictions.json` and `predictions.csv`.
 
     Nothing appears in `out` before the last picture is done.
@@ -35,10 +38,11 @@ def predict(config: Config, checkpoint: str | Path, inputs: Sequence[str | Path]
         checkpoint: that the config's training wrote.
         inputs: pictures and folders of pictures.
         out: folder for the results, made if it is not there.
+        deploy: use the model's fused copy, see `transfer.deploy.deploy`.
 
     Returns:
-        What `predictions.json` holds: `checkpoint`, `checkpoint_sha256`, `config` and `predictions`, a list of
-        `image`, `count`, `width`, `height`, `tiles` and `overlay`.
+        What `predictions.json` holds: `checkpoint`, `checkpoint_sha256`, `deployed`, `config` and `predictions`, a
+        list of `image`, `count`, `width`, `height`, `tiles` and `overlay`.
 
     Raises:
         UserInputError: an input that is missing or no picture, a checkpoint of another model.
@@ -46,6 +50,7 @@ def predict(config: Config, checkpoint: str | Path, inputs: Sequence[str | Path]
     out = checked_folder(out)
     images = find_images(inputs)
     model = load_model(config, checkpoint)
+    model = deployed_copy(model) if deploy else model
     with all_or_nothing(out) as folder:
         overlays = [folder / f"{stem}_density.png" for stem in unique_stems(images)]
         rows = [_one(model, image, overlay) for image, overlay in zip(images, overlays, strict=True)]
@@ -53,6 +58,7 @@ def predict(config: Config, checkpoint: str | Path, inputs: Sequence[str | Path]
             "config": str(config.filename),
             "checkpoint": str(checkpoint),
             "checkpoint_sha256": hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest(),
+            "deployed": deploy,
             "predictions": rows,
         }
         (folder / "predictions.json").write_text(json.dumps(record, indent=2) + "\n")

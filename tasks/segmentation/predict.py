@@ -20,6 +20,7 @@ from PIL import Image
 from backbones.errors import UserInputError
 from tasks.segmentation.dataset import VOC_CLASSES, VOC_PALETTE, read_metainfo
 from tasks.segmentation.visualize import with_legend
+from transfer.deploy import deploy as deployed_copy
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.checkpoint import check_same_model
 from transfer.engine.compat import load_foreign_checkpoint
@@ -29,7 +30,9 @@ from transfer.engine.outputs import all_or_nothing, checked_folder, unique_stems
 MASK_LOADERS = ("LoadMask", "LoadAnnotations")
 
 
-def predict(config: Config, checkpoint: str | Path, inputs: Sequence[str | Path], *, out: str | Path) -> dict[str, Any]:
+def predict(
+    config: Config, checkpoint: str | Path, inputs: Sequence[str | Path], *, out: str | Path, deploy: bool = False
+) -> dict[str, Any]:
     """Segments pictures and writes `<name>_segmentation.png` and `<name>_mask.png` each, and `predictions.json`.
 
     The mask is a palette picture of class ids in the size of its photograph, as VOC's are. Nothing appears in `out`
@@ -40,10 +43,12 @@ def predict(config: Config, checkpoint: str | Path, inputs: Sequence[str | Path]
         checkpoint: that the config's training wrote.
         inputs: pictures and folders of pictures.
         out: folder for the results, made if it is not there.
+        deploy: use the model's fused copy, see `transfer.deploy.deploy`.
 
     Returns:
-        What `predictions.json` holds: `config`, `checkpoint`, `checkpoint_sha256`, `classes` and `predictions`, a list
-        of `image`, `width`, `height`, `shares` (of the picture, by class that is in it), `overlay` and `mask`.
+        What `predictions.json` holds: `config`, `checkpoint`, `checkpoint_sha256`, `deployed`, `classes` and
+        `predictions`, a list of `image`, `width`, `height`, `shares` (of the picture, by class that is in it),
+        `overlay` and `mask`.
 
     Raises:
         UserInputError: an input that is missing or no picture, a checkpoint of another model.
@@ -55,6 +60,7 @@ def predict(config: Config, checkpoint: str | Path, inputs: Sequence[str | Path]
     model = load_model(config, state, checkpoint)
     classes, palette = classes_of(config, state, model.decode_head.num_classes)
     pipeline = pipeline_of(config)
+    model = deployed_copy(model) if deploy else model
     with all_or_nothing(out) as folder:
         rows = []
         for image, stem in zip(images, unique_stems(images), strict=True):
@@ -64,6 +70,7 @@ def predict(config: Config, checkpoint: str | Path, inputs: Sequence[str | Path]
             "config": str(config.filename),
             "checkpoint": str(checkpoint),
             "checkpoint_sha256": hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest(),
+            "deployed": deploy,
             "classes": list(classes),
             "predictions": rows,
         }

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from PIL import Image
 from torch import nn
 
 from backbones.card import BackboneCard, Provenance
@@ -106,6 +107,16 @@ def test_increments_are_paired_with_the_same_mode_of_the_plain_network(monkeypat
     assert f"deployed, least first: {EAN} < {SHARE}" in deployed
 
 
+def test_only_networks_whose_intervals_lie_apart_are_ranked():
+    def row(name, increment, ci95, repeats):
+        return dict(name=name, mode="eager", increment_percent=increment, ci95=ci95, repeats=repeats)
+
+    rows = [row("plain", None, None, []), row("c", 5.0, [4.5, 5.5], [5.2, 1.6]), row("b", 1.9, [1.5, 2.1], [2.2, 1.5])]
+    rows.append(row("a", 1.8, [1.6, 2.0], [1.7, 1.9]))
+    (line,) = report.rankings(rows)
+    assert line == "eager, least first: a ≈ b < c; the same in 1 of 2 repeats"
+
+
 def test_increments_against_a_network_of_ones_own_choice(tool):
     options = ("--against", SHARE, "--modes", "eager", "--batch", "1", "--rounds", "1", "--size", "16")
     status, written = tool("increment", EAN, *options)
@@ -131,6 +142,15 @@ def test_increments_of_counters_and_segmentors(tool, name):
     more = {row["name"]: row["parameters"] for row in written["rows"]}
     assert 0 < more[path] - more[reference] <= 580 + 2184 + 8464  # SE, one module a stage
     assert all(row["difference"] < 1e-3 for row in written["rows"])
+
+
+def test_increments_of_classifiers_at_the_size_of_their_card(tool):
+    path = config("c100_resnet38_full_share_se.py")
+    status, written = tool("increment", path, "--batch", "2", "--rounds", "1", "--modes", "deployed")
+    assert status == 0
+    reference, row = written["rows"]
+    assert (reference["name"], row["against"]) == (f"{path} on {PLAIN}", reference["name"])
+    assert row["size"] == 32 and 0 < row["difference"] < 1e-4
 
 
 def test_the_compiled_mode_is_deployed_too(tool, monkeypatch):
@@ -179,7 +199,11 @@ def test_sizes_and_published_figures_are_those_of_the_card_or_the_config():
     counter = find_network(config("shha_ean_dia.py"))
     assert counter.size == 448 and list(counter.published.values()) == [29.43]
     assert list(find_network(config("shhb_ean_dia.py")).published.values()) == [8.71]
-    assert find_network(config("c100_resnet38_ean_se.py")).size == 32
+    classifier = find_network(config("c100_resnet164_full_share_se.py"))
+    assert classifier.size == 32 and sorted(classifier.published.values()) == [41.66, 52.09]
+    assert classifier.top1 == 76.09
+    digits = find_network(config("standalone/digits_resnet38.py"))
+    assert digits.published == {} and digits.top1 is None  # the card's figures are of other data
 
 
 def test_segmentors_are_timed_at_the_size_of_their_crops():
@@ -219,16 +243,18 @@ def test_settling_sets_the_statistics_and_nothing_else():
 # ---- the other subcommands
 
 
-def test_throughput_beside_timm(tool, capsys):
+def test_throughput_beside_timm(tool, capsys, monkeypatch):
     pytest.importorskip("timm")
     options = ("--size", "32", "--batch", "1", "--rounds", "1", "--threads", "1")
+    monkeypatch.setattr("transfer.measure.throughput.malloc_in_use", iter(["default", "default", "kept"]).__next__)
     status, written = tool("throughput", "resnet50_share_ean_se.standin", *options)
     assert status == 0
     modes = [(row["name"], row["mode"]) for row in written["rows"]]
     ours = [("resnet50_share_ean_se.standin", mode) for mode in ("eager", "deployed")]
-    assert modes == [("timm resnet50", "eager"), ("timm seresnet50", "eager"), *ours]
-    reference = written["rows"][1]
-    assert reference["speedup"] == 1 and reference["increment_percent"] == 0
+    each = [("timm resnet50", "eager"), ("timm seresnet50", "eager"), *ours]
+    assert modes == each * 2 and [row["malloc"] for row in written["rows"]] == ["default"] * 4 + ["kept"] * 4
+    for reference in (written["rows"][1], written["rows"][5]):
+        assert reference["speedup"] == 1 and reference["increment_percent"] == 0
     assert all(row["images_per_second"] == pytest.approx(1000 / row["ms_per_image"]) for row in written["rows"])
     assert "timm seresnet50" in capsys.readouterr().out
 
@@ -241,10 +267,18 @@ def test_steps_beside_mmsegmentation(tool, capsys):
     DefaultScope._instance_dict.clear()
 
 
-def test_the_picture_shows_parameters_where_an_accuracy_is_missing(tmp_path):
+def test_the_picture_shows_every_network_in_every_mode(tmp_path):
     rows = [
-        dict(name="configs/a.py", mode=mode, increment_percent=3.0, ci95=[2.0, 4.0], top1=None, parameters=10**6)
+        dict(name=name, mode=mode, increment_percent=x, ci95=[x - 1, x + 1], top1=None, parameters=parameters)
+        for name, x, parameters in (("configs/a.py", 3.0, 10**6), ("configs/b.py", 6.0, 10**6))
         for mode in ("eager", "deployed", "compiled")
     ]
     report.draw_increments([*rows, dict(rows[0], increment_percent=None)], tmp_path / "figure.png")
-    assert is_png(tmp_path / "figure.png")
+    with Image.open(tmp_path / "figure.png") as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)[:, : image.width * 85 // 100]  # without the legend
+    centres = []
+    for colour in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)):
+        ys, xs = np.nonzero(np.abs(pixels - colour).sum(2) < 30)
+        assert len(np.unique(ys)) > 20  # three markers, one below the other
+        centres.append(xs.mean())
+    assert centres[1] - centres[0] == pytest.approx(3 / 10 * pixels.shape[1], rel=0.3)

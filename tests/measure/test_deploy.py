@@ -126,6 +126,47 @@ def test_the_compiler_sees_the_backbone_as_one_graph(options, pictures, monkeypa
     torch._dynamo.reset()
 
 
+def test_a_mode_of_the_compiler_gets_there_and_outputs_are_ones_own(pictures, monkeypatch):
+    """Graphs write every call's outputs to the same place."""
+    modes, places = [], {}
+
+    def graphs(net, mode=None):
+        modes.append(mode)
+
+        def run(x):
+            out = net(x)
+            kept = places.setdefault(id(net), [torch.empty_like(feature) for feature in out])
+            return tuple(place.copy_(feature) for place, feature in zip(kept, out, strict=True))
+
+        return run
+
+    monkeypatch.setattr("torch.compile", graphs)
+    net = build(NETWORKS["dia"], pictures)
+    deployed = deploy(net, compile="reduce-overhead")
+    first = deployed(pictures[:2])
+    deployed(pictures[2:])
+    assert modes == ["reduce-overhead"]
+    with torch.no_grad():
+        assert_same(net(pictures[:2]), first)
+
+
+@pytest.mark.parametrize("name", ("plain", "se", "sge", "dia", "cifar stem"))
+def test_half_precision_is_no_farther_off_than_autocast(name, pictures):
+    def output(model):
+        with torch.no_grad():
+            out = model(pictures)
+        return out if isinstance(out, torch.Tensor) else out[0]
+
+    net = build(NETWORKS[name], pictures)
+    deployed = deploy(nn.Sequential(net), dtype=torch.bfloat16)
+    assert all(tensor.dtype == torch.bfloat16 for tensor in (*deployed.parameters(), *deployed.buffers()))
+    expected, given = output(net), output(deployed)
+    with torch.autocast("cpu", torch.bfloat16):
+        usual = output(net)
+    assert given.dtype == torch.float32 and given.shape == expected.shape
+    assert 0 < (given - expected).norm() < 1.1 * (usual - expected).norm()
+
+
 def test_maps_of_one_position_get_the_mask_of_the_bias(pictures):
     net = build(NETWORKS["sge"], pictures)
     with torch.no_grad():

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import scipy.stats
 import torch
 
 from transfer.measure.machine import describe_machine, summary
-from transfer.measure.memory import peak_memory
+from transfer.measure.memory import malloc_in_use, peak_memory
 from transfer.measure.timing import CLOCKS, Ratio, bootstrap_median, interleaved, paired_ratio
 
 
@@ -66,6 +68,19 @@ def test_peak_memory_is_that_of_the_tensors_alive_at_a_time():
 
     assert peak_memory(work) == pytest.approx(8_000_000, rel=1e-3)
     assert peak_memory(lambda: torch.ones(1_000_000).sum().item()) == pytest.approx(4_000_000, rel=1e-3)
+
+
+@pytest.mark.skipif(malloc_in_use() == "unknown", reason="needs glibc 2.33")
+def test_malloc_is_recognised_by_what_it_does():
+    code = """
+from transfer.engine.allocator import keep_freed_memory
+from transfer.measure.memory import malloc_in_use
+print(malloc_in_use(), malloc_in_use())
+keep_freed_memory()
+print(malloc_in_use())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.stdout.split() == ["default", "default", "kept"], done.stderr
 
 
 def test_the_machine_is_described_in_plain_values():

@@ -13,8 +13,11 @@ import mmengine
 import numpy
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 
 from backbones.errors import UserInputError
+from transfer.deploy import deploy as deployed_copy
 from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.checkpoint import backbone_meta, plain, write_atomically
@@ -32,15 +35,26 @@ def evaluate(
     launcher: str = "none",
     out: str | Path | None = None,
     tta: bool = False,
+    deploy: bool = False,
 ) -> dict[str, Any]:
     """Tests a checkpoint and returns the record of it, which also goes to `out` as JSON.
 
+    Args:
+        config: of the model and its test data.
+        checkpoint: that the config's training wrote.
+        work_dir: where the log goes.
+        launcher: `"pytorch"` under torchrun.
+        out: file name of the record.
+        tta: average over the config's test-time augmentations.
+        deploy: test the model's fused copy, see `transfer.deploy.deploy`.
+
     Returns:
         `metrics`, `config`, `checkpoint`, `checkpoint_sha256`, `data` (the data set's metainfo), `init`, `backbone`,
-        `scheme`, `seed`, `iter`, `tta`, `versions`, `command`.
+        `scheme`, `seed`, `iter`, `tta`, `deployed`, `versions`, `command`.
 
     Raises:
-        UserInputError: the checkpoint is missing, unreadable or of another model; `tta` where the config has none.
+        UserInputError: the checkpoint is missing, unreadable or of another model; `tta` where the config has none;
+            `deploy` with a supernet.
     """
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
         if config.get(key) is None:
@@ -56,12 +70,26 @@ def evaluate(
     with processes(launcher), explained(Path(work_dir)):
         with without_initial_weights():
             runner = build_runner(config)
+        backbone = backbone_meta(runner.model)  # which a deployed copy no longer says
+        if deploy:
+            runner.register_hook(DeployHook())
         metrics = runner.test()
-        record = {"metrics": metrics, "tta": tta, **describe(runner, config, checkpoint, meta)}
+        circumstances = {"tta": tta, "deployed": deploy}
+        record = {"metrics": metrics, **circumstances, **describe(runner, config, checkpoint, meta, backbone)}
         if out is not None and runner.rank == 0:
             write_atomically(out, (json.dumps(as_json(record), indent=2) + "\n").encode())
         say(metric_line(numbers(metrics)))
     return record
+
+
+class DeployHook(Hook):
+    """Puts the deployed copy in the model's place, when the weights are loaded and every other hook had its say."""
+
+    priority = "LOWEST"
+
+    def before_test_epoch(self, runner: Any) -> None:
+        model = runner.model
+        runner.model = deployed_copy(model.module if is_model_wrapper(model) else model)
 
 
 def use_tta(config: Config) -> None:
@@ -77,11 +105,21 @@ def use_tta(config: Config) -> None:
     config.test_dataloader.dataset.pipeline = config.tta_pipeline
 
 
-def describe(runner: Any, config: Config, checkpoint: str | Path, meta: dict[str, Any]) -> dict[str, Any]:
-    """Everything that tells one result from another, beside the metrics."""
+def describe(
+    runner: Any, config: Config, checkpoint: str | Path, meta: dict[str, Any], backbone: dict[str, Any]
+) -> dict[str, Any]:
+    """Everything that tells one result from another, beside the metrics.
+
+    Args:
+        runner: that tested.
+        config: of the test.
+        checkpoint: that was tested.
+        meta: the checkpoint's.
+        backbone: what `backbone_meta` says about the config's model.
+    """
     dataset = runner.test_dataloader.dataset
     data = {"images": len(dataset), **plain(dict(getattr(dataset, "metainfo", {}) or {}), "metainfo")}
-    model = {**backbone_meta(runner.model), **({"init": meta["init"]} if "init" in meta else {})}
+    model = {**backbone, **({"init": meta["init"]} if "init" in meta else {})}
     return {
         "config": str(config.filename),
         "checkpoint": str(checkpoint),

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from backbones.errors import UserInputError, did_you_mean
 from transfer.deploy import deploy
-from transfer.engine.allocator import keep_freed_memory
 from transfer.measure.memory import peak_memory
 from transfer.measure.networks import settle
 from transfer.measure.timing import CLOCKS, interleaved, synchroniser
@@ -107,7 +106,6 @@ def prepare(
     """Builds a network once, with random weights, and makes it ready in each mode."""
     if size < 1:
         raise UserInputError(f"--size {size}: expected 1 or more")
-    keep_freed_memory()  # or every large map would be mapped anew, which is malloc's time, not the network's
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)

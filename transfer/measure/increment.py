@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from transfer.engine.allocator import keep_freed_memory
 from transfer.measure.contenders import Contender, Settings, check_modes, prepare, times_of
 from transfer.measure.networks import Network, find_network, reference_of
 from transfer.measure.timing import paired_ratio
@@ -46,6 +47,7 @@ def measure_increments(
         UserInputError: a name, mode or number that is not known or does not fit.
     """
     check_modes(modes)
+    keep_freed_memory()  # or every large map would be mapped anew, which is malloc's time, not the network's
     settings = settings or Settings()
     networks = {name: find_network(name) for name in names}
     references = {name: reference_of(network, against) for name, network in networks.items()}

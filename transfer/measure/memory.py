@@ -1,7 +1,8 @@
-"""How much memory a piece of work needs at once, beside what is held before it."""
+"""How much memory a piece of work needs at once, beside what is held before it; what malloc does with it."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable
 
@@ -9,6 +10,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 _EVENT = "[memory]"
+_LARGE = 2**26
+"""Bytes that glibc gets from the system as a block of their own, unless it was told not to."""
 
 
 def peak_memory(function: Callable[[], object], device: str | torch.device = "cpu") -> int:
@@ -35,3 +38,23 @@ def peak_memory(function: Callable[[], object], device: str | torch.device = "cp
         held += event.nbytes()
         peak = max(peak, held)
     return peak
+
+
+class _MallocInfo(ctypes.Structure):
+    """`struct mallinfo2` of glibc's malloc.h."""
+
+    _fields_ = tuple((name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", *"abcdef"))
+
+
+def malloc_in_use() -> str:
+    """How large blocks are allocated: `default`, `kept` after `keep_freed_memory`; `unknown` without glibc 2.33."""
+    try:
+        info = ctypes.CDLL(None).mallinfo2
+    except (OSError, AttributeError):
+        return "unknown"
+    info.restype = _MallocInfo
+    before = info().hblks
+    block = torch.empty(_LARGE, dtype=torch.uint8)
+    mapped = info().hblks - before
+    del block
+    return "default" if mapped else "kept"

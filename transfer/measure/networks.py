@@ -21,8 +21,14 @@ from transfer.engine.config_check import load_config, scope_of
 UPSTREAM = ("imagenet", "cifar100")
 """What cards call the data of figures for classification."""
 
-DATA = {"ShanghaiTech/part_A": "shha", "ShanghaiTech/part_B": "shhb", "VOCdevkit/VOC2012": "voc2012"}
-"""What cards call the data of figures for tasks, by a config's `data_root`."""
+DATA = {
+    "cifar-100-python": "cifar100",
+    "imagenet": "imagenet",
+    "ShanghaiTech/part_A": "shha",
+    "ShanghaiTech/part_B": "shhb",
+    "VOCdevkit/VOC2012": "voc2012",
+}
+"""What cards call the data of figures, by a config's `data_root`."""
 
 _SCHEME_OPTIONS = ("attention", "attention_args", "sharing", "scheme", "supernet")
 
@@ -138,13 +144,14 @@ def _top1(card: BackboneCard) -> float | None:
 
 
 def _of_config(name: str, config: Config) -> Network:
-    card = _card_of(config)
+    card, data = _card_of(config), _data_of(config)
     return Network(
         name=name,
         size=_crop_size(name, config),
         build=lambda: _build(config),
         reference=card and _plain_name(card),
-        published=_published(card, (_data_of(config),)) if card else {},
+        published=_published(card, (data,)) if card else {},
+        top1=_top1(card) if card and data in UPSTREAM else None,
     )
 
 

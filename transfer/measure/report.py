@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ INCREMENT: Columns = {
 THROUGHPUT: Columns = {
     "network": lambda row: row["name"],
     "mode": lambda row: row["mode"],
+    "malloc": lambda row: row["malloc"],
     "images/s": _number("images_per_second", 2),
     "ms/image": _number("ms_per_image", 2),
     "times timm's seresnet50": _number("speedup", 3),
@@ -68,44 +70,67 @@ THROUGHPUT: Columns = {
 
 
 def rankings(rows: Sequence[Row]) -> Iterator[str]:
-    """A line for each mode that was measured several times: networks by increment, and how often in that order."""
+    """A line for each mode that was measured several times: networks by increment, and how often in that order.
+
+    Neighbours whose intervals overlap have no order that could be repeated: `≈` stands between them, and repeats are
+    compared in all pairs whose intervals do not.
+    """
     for mode in dict.fromkeys(row["mode"] for row in rows):
-        repeats = {row["name"]: row["repeats"] for row in rows if row["mode"] == mode and row["repeats"]}
-        count = min(map(len, repeats.values()), default=0)
-        orders = [sorted(repeats, key=lambda name: repeats[name][i]) for i in range(count)]
-        if len(orders) > 1 and len(repeats) > 1:
-            same = sum(order == orders[0] for order in orders)
-            yield f"{mode}, least first: {' < '.join(orders[0])}; the same in {same} of {len(orders)} repeats"
+        found = [row for row in rows if row["mode"] == mode and row["repeats"]]
+        found.sort(key=lambda row: row["increment_percent"])
+        count = min((len(row["repeats"]) for row in found), default=0)
+        if count > 1 and len(found) > 1:
+            line = found[0]["name"]
+            for one, other in itertools.pairwise(found):
+                line += f" {'<' if _apart(one, other) else '≈'} {other['name']}"
+            clear = [pair for pair in itertools.combinations(found, 2) if _apart(*pair)]
+            same = sum(all(one["repeats"][i] < other["repeats"][i] for one, other in clear) for i in range(count))
+            yield f"{mode}, least first: {line}; the same in {same} of {count} repeats"
+
+
+def _apart(one: Row, other: Row) -> bool:
+    return one["ci95"][1] < other["ci95"][0]
 
 
 # ---- the picture
 
-_STYLES = {"eager": ("#7F7F7F", "s"), "deployed": ("#0072B2", "o"), "compiled": ("#D55E00", "^")}
+_MARKERS = {"eager": "s", "deployed": "o", "compiled": "^"}
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")  # Okabe and Ito
+_APART = 6
+"""Points between the modes of one network, which would hide each other."""
 
 
 def draw_increments(rows: Sequence[Row], path: str | Path) -> None:
     """Increment with its interval against accuracy, where every network has one, else against parameters (Fig. 1)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.transforms import offset_copy
 
     rows = [row for row in rows if row["increment_percent"] is not None]
     accurate = all(row["top1"] is not None for row in rows)
-    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    colours = dict(zip(dict.fromkeys(row["name"] for row in rows), itertools.cycle(_COLOURS), strict=False))
+    modes = [mode for mode in _MARKERS if any(row["mode"] == mode for row in rows)]
+    figure = Figure(figsize=(9.5, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.grid(alpha=0.3)
     axes.axvline(0, color="black", linewidth=0.8)
-    for mode, (colour, marker) in _STYLES.items():
-        for first, row in enumerate(row for row in rows if row["mode"] == mode):
-            x, y = row["increment_percent"], row["top1"] if accurate else row["parameters"] / 1e6
-            low, high = row["ci95"]
-            label = mode if first == 0 else None
-            axes.errorbar(x, y, xerr=[[x - low], [high - x]], fmt=marker, color=colour, capsize=3, label=label)
-            axes.annotate(_short(row["name"]), (x, y), xytext=(4, 4), textcoords="offset points", fontsize="x-small")
+    for row in rows:
+        x, y = row["increment_percent"], row["top1"] if accurate else row["parameters"] / 1e6
+        (low, high), place = row["ci95"], modes.index(row["mode"]) - (len(modes) - 1) / 2
+        moved = offset_copy(axes.transData, figure, y=-_APART * place, units="points")
+        style = dict(fmt=_MARKERS[row["mode"]], color=colours[row["name"]], capsize=3)
+        axes.errorbar(x, y, xerr=[[x - low], [high - x]], transform=moved, **style)
+        axes.update_datalim([(low, y), (high, y)])  # what is moved does not count for the limits
+    for name, colour in colours.items():
+        axes.plot([], [], "-", color=colour, label=_short(name))
+    for mode in modes:
+        axes.plot([], [], _MARKERS[mode], color="black", label=mode)
     axes.set_xlabel("inference-time increment over the plain network (%), 95 % interval")
     axes.set_ylabel("top-1 accuracy (%), measured or else published" if accurate else "parameters (millions)")
     axes.margins(0.12)
-    axes.legend(framealpha=0.85, edgecolor="none", fontsize="small")
+    axes.autoscale_view()
+    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
 
