@@ -14,7 +14,7 @@ from torch import Tensor
 
 from backbones._files import atomic_path
 from backbones._files import sha256_file as sha256_file
-from backbones.errors import UserInputError
+from backbones.errors import RunError, UserInputError
 from backbones.fetch import find_trunk_weights as find_trunk_weights
 from backbones.key_mapping import match_conv_biases, own_keys
 from backbones.resnet import AttentionResNet
@@ -128,11 +128,26 @@ def state_dict_of(content: Any, source: str = "a state dict") -> dict[str, Tenso
 
 
 def save_safetensors(state: Mapping[str, Tensor], path: str | Path) -> None:
-    """Writes tensors as safetensors, atomically; the same tensors give the same bytes."""
+    """Writes tensors as safetensors, atomically; the same tensors give the same bytes.
+
+    Raises:
+        RunError: the file cannot be written, for want of room for example; nothing of it is left.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    with atomic_path(path) as temporary:
-        save_file({key: state[key].detach().cpu().contiguous().clone() for key in sorted(state)}, temporary)
+    tensors = {key: state[key].detach().cpu().contiguous().clone() for key in sorted(state)}
+    try:
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be written: {error.strerror or error}; make room there, or choose another folder"
+        ) from error
+    except SafetensorError as error:  # what its writer makes of a full disk
+        raise RunError(
+            f"{path}: cannot be written: {_first_line(error)}; make room there, or choose another folder"
+        ) from error
 
 
 def load_weights(model: AttentionResNet, source: str | Path | Mapping[str, Any], *, init: str) -> LoadReport:

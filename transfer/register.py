@@ -11,17 +11,25 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from safetensors import SafetensorError
-
 from backbones._files import sha256_file
 from backbones.arch import ARCHITECTURES, get_arch
 from backbones.card import INPUTS, BackboneCard, Figures, ParameterCount, Provenance
 from backbones.errors import RunError, UserInputError, did_you_mean
 from backbones.registry import build, register_backbone
 from backbones.scheme import ConnectionScheme
-from transfer._search_records import AGAIN, GO_ON, Search, Supernet, Training, read_search, read_trainings
 from transfer.search.log import LOG_NAME
-from transfer.search.outcome import SEARCH, STANDALONE
+from transfer.search.records import (
+    AGAIN,
+    GO_ON,
+    SEARCH,
+    STANDALONE,
+    Run,
+    Search,
+    Supernet,
+    read_evaluations,
+    read_runs,
+    read_search,
+)
 
 _TRAIN_AGAIN = "delete that training and let `tools/search.py` train it again"
 
@@ -68,24 +76,24 @@ def register_search(
     training = _chosen(work_dir, search, scheme, run)
     _check_name(name, search.arch)
     card = _card(name, search, training, work_dir)
-    _check_hash(work_dir / LOG_NAME, search.log_sha256, f"key 'log_sha256' of {SEARCH}")
+    read_evaluations(work_dir, search)  # the log must be that of this search
     checkpoint = work_dir / training.checkpoint
     _check_hash(checkpoint, training.sha256, f"run {training.name!r} of {STANDALONE}")
     card, state = _fitting(card, checkpoint, search.num_classes)
     origin = f"{_recipe(training)}, on {search.data}; checkpoint sha256 {training.sha256}"
     try:
         return register_backbone(card, weights=state, licence=licence, weights_source=origin, directory=directory)
-    except SafetensorError as error:  # what its writer makes of a full disk
-        raise RunError(f"weights of {name}: {error}; nothing was registered, make room and register again") from error
+    except RunError as error:
+        raise RunError(f"{error}; nothing was registered") from error
 
 
 # ---- which network
 
 
-def _chosen(work_dir: Path, search: Search, scheme: str | None, run: str | None) -> Training:
+def _chosen(work_dir: Path, search: Search, scheme: str | None, run: str | None) -> Run:
     """The training that is to be registered."""
     path, depths = work_dir / STANDALONE, get_arch(search.arch).depths
-    trainings, best = read_trainings(work_dir, depths)
+    trainings, best = read_runs(work_dir, depths)
     if run is not None:
         names = list(dict.fromkeys(training.name for training in trainings))
         return _only(
@@ -106,22 +114,22 @@ def _chosen(work_dir: Path, search: Search, scheme: str | None, run: str | None)
     )
 
 
-def _best(candidates: Sequence[Training], best: ConnectionScheme | None, path: Path) -> Training:
+def _best(candidates: Sequence[Run], best: ConnectionScheme | None, path: Path) -> Run:
     """The candidate that the record calls best, if it is."""
     chosen = _only(
         [candidate for candidate in candidates if candidate.scheme == best],
         f"{path}: key 'best' is {best}, expected one of {_listed(candidates)}; {AGAIN}",
     )
-    ahead = [candidate for candidate in candidates if candidate.val.top1 > chosen.val.top1]
+    ahead = [candidate for candidate in candidates if candidate.val["top1"] > chosen.val["top1"]]
     if ahead:
         raise UserInputError(
-            f"{path}: key 'best' is {best}, validation top-1 {chosen.val.top1:g}, but {ahead[0].scheme} has "
-            f"{ahead[0].val.top1:g}; {AGAIN}"
+            f"{path}: key 'best' is {best}, validation top-1 {chosen.val['top1']:g}, but {ahead[0].scheme} has "
+            f"{ahead[0].val['top1']:g}; {AGAIN}"
         )
     return chosen
 
 
-def _check_found(candidates: Sequence[Training], search: Search, work_dir: Path) -> None:
+def _check_found(candidates: Sequence[Run], search: Search, work_dir: Path) -> None:
     """What was trained must be what was found: the two files may have been brought together by hand."""
     found = [candidate.scheme for candidate in search.candidates]
     for training in candidates:
@@ -133,14 +141,14 @@ def _check_found(candidates: Sequence[Training], search: Search, work_dir: Path)
             )
 
 
-def _only(trainings: Sequence[Training], complaint: str) -> Training:
+def _only(trainings: Sequence[Run], complaint: str) -> Run:
     """The one of these; where a network was trained more than once, the best by validation top-1."""
     if not trainings:
         raise UserInputError(complaint)
-    return max(trainings, key=lambda training: training.val.top1)
+    return max(trainings, key=lambda training: training.val["top1"])
 
 
-def _listed(trainings: Sequence[Training]) -> str:
+def _listed(trainings: Sequence[Run]) -> str:
     return ", ".join(str(training.scheme) for training in trainings)
 
 
@@ -164,7 +172,7 @@ def _check_name(name: str, arch: str) -> None:
 # ---- what the card says
 
 
-def _card(name: str, search: Search, training: Training, work_dir: Path) -> BackboneCard:
+def _card(name: str, search: Search, training: Run, work_dir: Path) -> BackboneCard:
     arch = get_arch(search.arch)
     attention = training.attention
     modules = f"{attention}, one module a {training.sharing}" if attention else "no attention"
@@ -182,7 +190,7 @@ def _card(name: str, search: Search, training: Training, work_dir: Path) -> Back
             input=INPUTS[arch.stem],
             provenance=provenance,
             measured=tuple(
-                Figures(source, f"{search.data} {split}", {"top1": float(found.top1), "top5": float(found.top5)})
+                Figures(source, f"{search.data} {split}", {name: float(value) for name, value in found.items()})
                 for split, found in (("test", training.test), ("val", training.val))
             ),
         )
@@ -190,19 +198,22 @@ def _card(name: str, search: Search, training: Training, work_dir: Path) -> Back
         raise UserInputError(f"{work_dir}: no card can be made of {training.name}: {error}") from None
 
 
-def _recipe(training: Training) -> str:
+def _recipe(training: Run) -> str:
     scheme = f", scheme {training.scheme}" if training.attention else ""
     seed = "" if training.seed is None else f", seed={training.seed}"
-    return f"{_shown(training.config)}{scheme}, max_iters={training.max_iters}{seed}"
+    amp = ", amp" if training.amp else ""
+    options = _in_brackets(training.options or {})
+    return f"{_shown(training.config)}{options}{scheme}, max_iters={training.max_iters}{seed}{amp}"
 
 
-def _provenance(search: Search, training: Training) -> tuple[Provenance, str]:
+def _provenance(search: Search, training: Run) -> tuple[Provenance, str]:
     """Where the scheme comes from, at length and in a few words."""
     scheme = training.scheme
     counts = {"budget": search.budget, "evaluations": search.evaluations, "seed": search.seed, "bn": search.bn}
     known = [f"{key} {value}" for key, value in counts.items() if value is not None]
     how = ", ".join([f"method {search.method}{_in_brackets(search.method_args)}", *known, f"data {search.data}"])
-    told = [f"objective{_in_brackets(search.objective)}"] if search.objective else []
+    objective = {key: value for key, value in search.objective.items() if not isinstance(value, (list, dict))}
+    told = [f"objective{_in_brackets(objective)}"] if objective else []
     told += [_told(search.supernet), f"{LOG_NAME} sha256 {search.log_sha256}"]
     connected = f"{scheme.connected} of {scheme.total} blocks connected"
     if not training.is_candidate:
@@ -234,7 +245,7 @@ def _shown(config: str) -> str:
     return "/".join(parts[start:])
 
 
-# ---- log and weights
+# ---- weights
 
 
 def _check_hash(path: Path, expected: str, says: str) -> None:

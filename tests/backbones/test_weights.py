@@ -1,8 +1,10 @@
 """Weights: other libraries' networks are the reference, whole or not at all, every tensor accounted for."""
 
+import errno
 import hashlib
 import os
 import pickle
+import sys
 
 import pytest
 import timm
@@ -12,7 +14,7 @@ import torchvision
 from card_files import shake
 from torch import nn
 
-from backbones.errors import UserInputError
+from backbones.errors import RunError, UserInputError
 from backbones.registry import create_backbone
 from backbones.resnet import AttentionResNet
 from backbones.weights import (
@@ -270,6 +272,40 @@ def test_safetensors_are_whole_and_repeatable(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["a.safetensors", "b.safetensors"]
     loaded = read_checkpoint(tmp_path / "a.safetensors")
     assert loaded.keys() == state.keys() and all(torch.equal(loaded[key], state[key]) for key in state)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES])
+def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypatch, number):
+    path = tmp_path / "a.safetensors"
+    save_safetensors(small().state_dict(), path)
+    before = path.read_bytes()
+
+    def refuse(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(
+        RunError, match=rf"a\.safetensors: cannot be written: {os.strerror(number)}; make room"
+    ) as caught:
+        save_safetensors(small(seed=1).state_dict(), path)
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before and os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="resource limits")
+@pytest.mark.parametrize("room", [0, 4096, 100_000])
+def test_a_disk_that_fills_up_leaves_no_weights(tmp_path, room):
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))  # no file may be larger
+    try:
+        with pytest.raises(RunError, match=r"a\.safetensors: cannot be written") as caught:
+            save_safetensors(small().state_dict(), tmp_path / "a.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == []
 
 
 def test_sha256_is_hashlibs(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from transfer.search.methods import get_method
 NAME = "resnet38_share_ean_se.c100_20ep"
 DEPTHS, CLASSES = (4, 4, 4), 100
 FULL, EMPTY = ConnectionScheme.full(DEPTHS), ConnectionScheme.empty(DEPTHS)
+SUPERNET = "0f" * 32
 BEST = 1
 """Which candidate is the best by stand-alone validation top-1 (not the one that the search puts first)."""
 
@@ -42,11 +44,21 @@ def save(model, path: Path, **changes) -> str:
     return sha256_file(path)
 
 
+class Landscape(PlantedLandscape):
+    """A landscape that claims to be a supernet."""
+
+    def __init__(self):
+        super().__init__(DEPTHS, seed=1)
+        self.settings = {"supernet_sha256": SUPERNET}
+
+
 def write_search(folder: Path) -> list[str]:
     """Searches a landscape of 12 bits; writes the log and `search.json`; returns the candidates."""
-    with LoggedProblem(PlantedLandscape(DEPTHS, seed=1), folder) as logged:
+    with LoggedProblem(Landscape(), folder) as logged:
         result = get_method("random")().search(logged, 8, torch.Generator().manual_seed(0))
-    candidates = [{"scheme": str(entry.scheme), "value": entry.value} for entry in result.candidates]
+    candidates = [
+        {"scheme": str(entry.scheme), **asdict(entry.evaluation), "value": entry.value} for entry in result.candidates
+    ]
     values = {
         "format": 1,
         "method": "random",
@@ -65,7 +77,7 @@ def write_search(folder: Path) -> list[str]:
         "supernet": {
             "config": "../supernet/c100_resnet38_full_share_se_20ep.py",
             "options": {"val_dataloader.dataset.images": 2000},
-            "sha256": "0f" * 32,
+            "sha256": SUPERNET,
             "beta": 0.5,
             "seed": 7,
             "max_iters": 6250,
@@ -75,6 +87,7 @@ def write_search(folder: Path) -> list[str]:
         "evaluations": len(result.log),
         "best": candidates[0],
         "candidates": candidates,
+        "order": [str(entry.scheme) for entry in result.log],
     }
     (folder / "search.json").write_text(json.dumps(values))
     return [candidate["scheme"] for candidate in candidates]
@@ -97,6 +110,8 @@ def write_work_dir(folder: Path) -> Path:
                 "attention": None if name == "plain" else "se",
                 "seed": 3,
                 "config": "configs/search/../standalone/c100_resnet38_20ep.py",
+                "options": {"optim_wrapper.optimizer.lr": 0.2},
+                "amp": True,
                 "max_iters": 6250,
                 "val": {"top1": top1, "top5": 86.0},
                 "test": {"top1": 62.75 - number, "top5": 87.125},

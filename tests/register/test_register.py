@@ -48,7 +48,15 @@ def test_the_best_candidate_by_validation_gets_a_card(finished, cards, registere
         "cifar100 val": run["val"],
     }
     for figures in card.measured:
-        for part in ("tools/search.py", "configs/standalone/c100_resnet38_20ep.py", run["scheme"], "6250", "seed=3"):
+        for part in (
+            "tools/search.py",
+            "configs/standalone/c100_resnet38_20ep.py",
+            run["scheme"],
+            "6250",
+            "seed=3",
+            "optim_wrapper.optimizer.lr=0.2",
+            ", amp",
+        ):
             assert part in figures.source
 
 
@@ -198,7 +206,12 @@ def test_a_search_from_end_to_end(tmp_path, cards):
     sections = {
         "supernet": {"config": f"{ROOT}/configs/supernet/c100_resnet38_full_share_se.py", "options": options},
         "search": {"method": "random", "budget": 2},
-        "standalone": {"config": f"{ROOT}/configs/standalone/c100_resnet38.py", "options": options, "candidates": 1},
+        "standalone": {
+            "config": f"{ROOT}/configs/standalone/c100_resnet38.py",
+            "options": options,
+            "candidates": 1,
+            "timing": {"batch": 2, "rounds": 2},
+        },
     }
     config = tmp_path / "config.py"
     config.write_text("".join(f"{key} = {value!r}\n" for key, value in sections.items()))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from register_files import BEST, EMPTY, NAME, classifier, read, replace_best, save, write
+from register_files import BEST, EMPTY, NAME, SUPERNET, classifier, read, replace_best, save, write
 
 from backbones.errors import UserInputError
 from backbones.weights import sha256_file
@@ -71,11 +71,24 @@ def test_an_unfinished_search(work_dir, cards):
 
 
 def test_another_log(work_dir, cards):
-    log = work_dir / LOG_NAME
-    log.write_bytes(log.read_bytes() + b"{}\n")
+    log, whole = work_dir / LOG_NAME, (work_dir / LOG_NAME).read_bytes()
+    log.write_bytes(whole.replace(b'"n": ', b'"n": 1', 1))
     assert sha256_file(log) in (line := refused(cards, work_dir)) and read(work_dir, "search")["log_sha256"] in line
+    log.write_bytes(whole[: whole.rindex(b"{")])
+    assert "it was changed since" in refused(cards, work_dir)
+    log.write_bytes(whole + whole.splitlines(keepends=True)[0].replace(SUPERNET.encode(), b"77" * 32))
+    assert "line 9: is of another supernet" in refused(cards, work_dir)
+    log.write_bytes(whole + b"{}\n")
+    assert "line 9: no logged evaluation" in refused(cards, work_dir)
     log.unlink()
     assert f"{LOG_NAME}: no such file" in refused(cards, work_dir)
+
+
+def test_a_log_that_was_added_to_is_still_the_search_s(work_dir, cards):
+    log = work_dir / LOG_NAME
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join([*lines, lines[0]]))
+    assert read(work_dir, "search")["log_sha256"] in register_search(work_dir, NAME).provenance.note
 
 
 def test_another_checkpoint(work_dir, cards):
@@ -148,13 +161,14 @@ def paths(record, prefix=()):
             yield from paths(inner, (*prefix, key, 0) if isinstance(value, list) else (*prefix, key))
 
 
-FREE = {"seconds", "options", "value", "batch", "type", "lambda1", "reduction", "val_dataloader.dataset.images"}
+FREE = {"seconds", "options", "amp", "batch", "type", "lambda1", "reduction", "val_dataloader.dataset.images"}
+FREE |= {"optim_wrapper.optimizer.lr"}
 
 
 @pytest.mark.parametrize("name", ["search", "standalone"])
 def test_every_key_is_needed_and_named(work_dir, cards, name):
     whole = read(work_dir, name)
-    needed = [p for p in paths(whole) if p[-1] not in FREE and not (name == "search" and p[0] == "best")]
+    needed = [p for p in paths(whole) if p[-1] not in FREE]
     assert len(needed) > 15
     for path in needed:
         record = json.loads(json.dumps(whole))

@@ -2,10 +2,10 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 import torch
+from search_configs import ROOT, SHORT
 
 import transfer.engine  # noqa: F401
 from backbones.errors import UserInputError
@@ -19,52 +19,6 @@ from transfer.search.pipeline import read_result, run_search
 from transfer.search.plan import read_plan
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
-
-ROOT = Path(__file__).resolve().parents[2]
-FEW = {f"{split}_dataloader.dataset.images": 20 for split in ("val", "test")}
-SHORT = {**FEW, "train_cfg.max_iters": 2, "train_dataloader.batch_size": 8, "default_hooks.checkpoint.interval": 1}
-
-
-@pytest.fixture
-def written(tmp_path):
-    """Writes a search config with some keys changed; returns its path."""
-
-    def write(**changes):
-        sections = {
-            "supernet": {"config": f"{ROOT}/configs/supernet/digits_resnet38_full_share_se.py", "options": SHORT},
-            "search": {"method": "random", "budget": 6, "seed": 3},
-            "standalone": {
-                "config": f"{ROOT}/configs/standalone/digits_resnet38.py",
-                "options": SHORT,
-                "candidates": 2,
-                "beside": ["full_sa"],
-            },
-        }
-        for key, value in changes.items():
-            section, _, name = key.partition("__")
-            if name:
-                sections[section][name] = value
-            else:
-                sections[section] = value
-        path = tmp_path / "config.py"
-        path.write_text("".join(f"{key} = {value!r}\n" for key, value in sections.items() if value != "left out"))
-        return path
-
-    return write
-
-
-@pytest.fixture(scope="module")
-def supernet(tmp_path_factory):
-    """A checkpoint of a supernet, hardly trained."""
-    folder = tmp_path_factory.mktemp("supernet")
-    path = folder / "config.py"
-    sections = {
-        "supernet": {"config": f"{ROOT}/configs/supernet/digits_resnet38_full_share_se.py", "options": SHORT},
-        "search": {"method": "random", "budget": 1},
-    }
-    path.write_text("".join(f"{key} = {value!r}\n" for key, value in sections.items()))
-    assert run_search(read_plan(path), folder / "work") == 0
-    return folder / "work" / "supernet" / "iter_2.pth"
 
 
 def test_a_search_from_end_to_end_and_again(written, tmp_path, capsys):
@@ -93,10 +47,12 @@ def test_a_search_from_end_to_end_and_again(written, tmp_path, capsys):
     candidates = {run["scheme"]: run["val"]["top1"] for run in record["runs"][:2]}
     assert candidates[record["best"]] == max(candidates.values())
 
-    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*.pth")}
+    assert all(run["options"] == SHORT and run["amp"] is False for run in record["runs"])
+
+    before = {p: p.stat().st_mtime_ns for p in [*folder.rglob("*.pth"), folder / "increment.json"]}
     capsys.readouterr()
     assert run_search(plan, folder, resume=True) == 0
-    assert before == {p: p.stat().st_mtime_ns for p in folder.rglob("*.pth")}, "nothing is trained twice"
+    assert before == {p: p.stat().st_mtime_ns for p in before}, "nothing is trained or timed twice"
     with pytest.raises(UserInputError, match=r"holds a search already.*--resume"):
         run_search(plan, folder)
 
@@ -180,7 +136,7 @@ def test_configs_in_the_repository_can_be_read():
     assert files
     for file in files:
         plan = read_plan(file)
-        plan.search.build()
+        plan.search.check()
         pipeline.supernet_config(plan)
         assert plan.standalone is None or plan.file(plan.standalone.config).is_file()
 

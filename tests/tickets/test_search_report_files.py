@@ -123,25 +123,25 @@ def other_supernet(folder):
 @pytest.mark.parametrize(
     ("spoil", "match"),
     [
-        (no_search, "no search.json, expected the work directory of a search"),
-        (lambda folder: (folder / "search.json").unlink(), "has not ended"),
-        (lambda folder: (folder / LOG_NAME).unlink(), "is missing"),
-        (lambda folder: (folder / "search.json").write_text("{"), "cannot be read as JSON"),
-        (lambda folder: (folder / "search.json").write_text("[]"), "expected a JSON object of format 1"),
-        (lambda folder: edit(folder, format=2), "expected a JSON object of format 1"),
-        (lambda folder: edit(folder, order=...), "has no 'order', so no search wrote it"),
+        (no_search, "search.json: no such file: the search has not ended"),
+        (lambda folder: (folder / "search.json").unlink(), "the search has not ended; finish the search"),
+        (lambda folder: (folder / LOG_NAME).unlink(), "no such file, expected the log"),
+        (lambda folder: (folder / "search.json").write_text("{"), "not valid JSON"),
+        (lambda folder: (folder / "search.json").write_text("[]"), "is not a JSON object"),
+        (lambda folder: edit(folder, format=2), "key 'format' is 2, expected 1"),
+        (lambda folder: edit(folder, order=...), "key 'order' is missing"),
         (lambda folder: edit(folder, arch="resnet38"), "2 bits, expected 4"),
         (lambda folder: edit(folder, arch="resnet9000"), "architecture 'resnet9000' is unknown"),
         (lambda folder: edit(folder, order=["11.11.11", "00.10.11", "01.11.10", "00.11.11"] * 16), "lacks"),
         (lambda folder: edit(folder, order=[]), "lacks 0 of the 0 schemes"),
-        (lambda folder: edit(folder, order=[3]), "not what a search writes"),
-        (lambda folder: edit(folder, best={"scheme": "11.11.11"}), "no 'accuracy'"),
+        (lambda folder: edit(folder, order=[3]), "key 'order[0]' is 3, expected text"),
+        (lambda folder: edit(folder, best={"scheme": "11.11.11"}), "key 'best.accuracy' is missing"),
         (lambda folder: edit(folder, trace=[{"p_bar": 3}]), "from 0 to 1"),
-        (lambda folder: edit(folder, trace=[3]), "not what a search writes"),
-        (other_log, "is not the log that search.json was written with"),
+        (lambda folder: edit(folder, trace=[3]), "key 'trace[0]' is 3, expected an object"),
+        (other_log, "key 'log_sha256' of search.json says"),
         (other_supernet, "line 1: is of another supernet"),
-        (lambda folder: files.write_standalone(folder, [{"name": "x"}], ""), "no 'scheme'"),
-        (lambda folder: (folder / "standalone.json").write_text("no"), "standalone.json: cannot be read as JSON"),
+        (lambda folder: files.write_standalone(folder, [{"name": "x"}], ""), "key 'runs[0].scheme' is missing"),
+        (lambda folder: (folder / "standalone.json").write_text("no"), "standalone.json: not valid JSON"),
         (lambda folder: (folder / "increment.json").write_text("{}"), "no 'rows'"),
     ],
 )
@@ -185,7 +185,7 @@ def test_help_needs_no_torch():
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ}
     )
-    assert "{search}" in done.stdout
+    assert "{search,study}" in done.stdout
     assert done.stdout.endswith("False False\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -53,6 +54,10 @@ def load_config(path: str | Path, options: Iterable[str] = ()) -> Config:
         config = Config.fromfile(str(file))
     except UserInputError:
         raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise  # of the copy that mmengine makes: the disk is to blame
+        raise UserInputError(f"config {path}: cannot be read: {_first_line(error)}") from error
     except ImportError as error:
         raise UserInputError(
             f"config {path}: its custom_imports or _base_ cannot be imported: {_first_line(error)}"

@@ -129,8 +129,10 @@ class LoggedProblem:
             values = {"accuracy": evaluation.accuracy, "loss": evaluation.loss, "n": evaluation.n}
             lines.append(json.dumps({"scheme": str(scheme), **values, **self._origin}) + "\n")
         before = self._file.tell()
+        left = memoryview("".join(lines).encode())
         try:
-            self._file.write("".join(lines).encode())
+            while left:  # a disk that is nearly full takes a part, and only refuses the rest
+                left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             self._file.truncate(before)

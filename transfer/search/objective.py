@@ -53,17 +53,44 @@ class BlockCost:
 
 @dataclass(frozen=True)
 class TimeReward:
-    """`lambda2 * accuracy - lambda1 * cost`: a measured increment takes the place of sparsity.
+    """`lambda1 * saving + lambda2 * accuracy - loss_weight * loss`: measured time takes the place of sparsity.
 
-    `lambda1=2 / full`, where `full` is the cost of the scheme that connects all, weighs the two as `Reward` does.
+    The saving is the share of the greatest increment, that of connecting every block, which a scheme does without: 1
+    for the plain network, 0 with all blocks connected. Weights thus mean what they mean in `Reward`, and where all
+    blocks cost the same, the two are equal.
+
+    Args:
+        per_block: inference-time increment of connecting each block, in percent of the plain network's time; the
+            increment of a scheme is their sum (see `transfer.search.latency` for how far that is true).
+        lambda1: weight of the saving.
+        lambda2: weight of the accuracy in percent.
+        loss_weight: weight of the loss.
+
+    Raises:
+        UserInputError: the increments do not add up to more than 0.
     """
 
-    cost: Callable[[ConnectionScheme], float]
-    lambda1: float
+    per_block: tuple[float, ...]
+    lambda1: float = 2.0
     lambda2: float = 1.0
+    loss_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not sum(self.per_block) > 0:
+            raise UserInputError(
+                f"time increments of the blocks add up to {sum(self.per_block):g} %, expected more than 0: measure "
+                "them again, with more rounds or on a quieter machine"
+            )
+
+    @property
+    def cost(self) -> BlockCost:
+        """The increment of a scheme, in percent."""
+        return BlockCost(self.per_block)
 
     def __call__(self, evaluation: Evaluation, scheme: ConnectionScheme) -> float:
-        return self.lambda2 * evaluation.accuracy - self.lambda1 * self.cost(scheme)
+        saving = 1 - self.cost(scheme) / sum(self.per_block)
+        value = self.lambda1 * saving + self.lambda2 * evaluation.accuracy
+        return value - self.loss_weight * evaluation.loss
 
 
 def connection_ratio(scheme: ConnectionScheme) -> float:
@@ -100,3 +127,10 @@ def hypervolume(front: Sequence[FrontPoint], accuracy: float, cost: float) -> fl
             area += (cost - point.cost) * (point.accuracy - reached)
             reached = point.accuracy
     return area
+
+
+def cost_of(objective: Objective) -> tuple[Callable[[ConnectionScheme], float], str]:
+    """What accuracy is held against on a front, and its name: the increment where time was measured, else the ratio."""
+    if isinstance(objective, TimeReward):
+        return objective.cost, "time increment (%)"
+    return connection_ratio, "connection ratio"

@@ -1,58 +1,32 @@
-"""Reads the work directory of a finished search: `search.json`, the log, and stand-alone trainings as far as they are.
+"""The work directory of a finished search as a whole: what was found, and stand-alone trainings as far as they are.
 
 WORK_DIR/search.json          written when the search has ended
 WORK_DIR/evaluations.jsonl    the log (transfer/search/log.py); later evaluations may have been added at its end
 WORK_DIR/standalone.json      optional: trainings of candidates and references, from scratch
-WORK_DIR/increment.json       optional: what `tools/benchmark.py increment` wrote, rows named by scheme or run
+WORK_DIR/increment.json       optional: their time increments, as `tools/benchmark.py increment` writes them
+WORK_DIR/latency.json         optional: time increments of single blocks (transfer/search/latency.py)
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backbones.arch import get_arch
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
-from transfer.search.log import LOG_NAME, read_log
+from transfer.search.latency import LATENCY, LatencyTable
+from transfer.search.log import LOG_NAME
 from transfer.search.objective import FrontPoint
 from transfer.search.problem import Evaluation
+from transfer.search.records import SEARCH, STANDALONE, Entry, Run, read_evaluations, read_runs, read_search
 from transfer.search.tickets.convergence import Convergence, read_trace
 
-FORMAT = 1
-SEARCH, STANDALONE, INCREMENT = "search.json", "standalone.json", "increment.json"
+__all__ = ["INCREMENT", "LATENCY", "LOG_NAME", "SEARCH", "STANDALONE", "Entry", "Run", "SearchOutcome"]
 
-
-@dataclass(frozen=True)
-class Entry:
-    """A scheme, its evaluation by the supernet, and its value under the search's objective."""
-
-    scheme: ConnectionScheme
-    evaluation: Evaluation
-    value: float
-
-
-@dataclass(frozen=True)
-class Run:
-    """A stand-alone training.
-
-    `val` and `test` hold percentages by name (`top1`, `top5`), as far as known; `attention` is None for a network
-    without, `seed` and `seconds` where nobody noted them.
-    """
-
-    name: str
-    scheme: ConnectionScheme
-    sharing: str
-    attention: str | None
-    seed: int | None
-    max_iters: int
-    val: Mapping[str, float]
-    test: Mapping[str, float]
-    seconds: float | None
+INCREMENT = "increment.json"
 
 
 @dataclass(frozen=True)
@@ -67,11 +41,14 @@ class SearchOutcome:
         others: further schemes of the same log.
         best: the search's best.
         candidates: what it hands on to stand-alone training, best first.
-        front: for multi-objective searches, else empty.
+        front: schemes that no other beats in both accuracy and cost; empty where none was recorded.
+        hypervolume: of the front: `value`, the reference point `accuracy` and `cost`, and `of`, what cost is; empty
+            where none was recorded.
         convergence: what the trace tells of a controller, None where it has none.
         runs: stand-alone trainings that have ended.
         best_alone: the candidate of the greatest stand-alone validation accuracy, None until they have been trained.
         increments: rows of `increment.json`.
+        latency: time increments of single blocks, None where they were not measured.
     """
 
     work_dir: Path
@@ -82,10 +59,12 @@ class SearchOutcome:
     best: Entry
     candidates: tuple[Entry, ...]
     front: tuple[FrontPoint, ...]
+    hypervolume: Mapping[str, Any]
     convergence: Convergence | None
     runs: tuple[Run, ...]
     best_alone: ConnectionScheme | None
     increments: tuple[Mapping[str, Any], ...]
+    latency: LatencyTable | None
 
     @property
     def chosen(self) -> ConnectionScheme:
@@ -116,124 +95,53 @@ class SearchOutcome:
             UserInputError: no search, one that has not ended, or files that do not belong together.
         """
         work_dir = Path(work_dir)
-        values = _search_json(work_dir)
-        try:
-            return _read(cls, work_dir, values)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, UserInputError):
-                raise
-            what = f"no {error}" if isinstance(error, KeyError) else error
-            raise UserInputError(f"{work_dir}: not what a search writes: {what}; search again") from error
-
-
-def _search_json(work_dir: Path) -> dict[str, Any]:
-    if not work_dir.is_dir():
-        raise UserInputError(f"{work_dir}: no such folder, expected the work directory of a search")
-    if not (work_dir / SEARCH).is_file():
-        if (work_dir / LOG_NAME).is_file():
-            raise UserInputError(f"{work_dir}: the search has not ended (no {SEARCH}); resume tools/search.py first")
-        raise UserInputError(f"{work_dir}: no {SEARCH}, expected the work directory of a search")
-    values = _json(work_dir / SEARCH)
-    for key in ("method", "arch", "sharing", "attention", "order", "best", "log_sha256"):
-        if key not in values:
-            raise UserInputError(f"{work_dir / SEARCH}: has no {key!r}, so no search wrote it")
-    return values
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """A JSON object of our format."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserInputError(f"{path}: cannot be read as JSON: {error}") from error
-    if not isinstance(values, dict) or values.get("format", FORMAT) != FORMAT:
-        raise UserInputError(f"{path}: expected a JSON object of format {FORMAT}")
-    return values
-
-
-def _read(cls: type[SearchOutcome], work_dir: Path, values: dict[str, Any]) -> SearchOutcome:
-    depths = get_arch(values["arch"]).depths
-    known = _evaluations(work_dir, values, depths)
-    order = dict.fromkeys(_schemes(values["order"], depths))
-    absent = [scheme for scheme in order if scheme not in known]
-    if absent or not order:
-        raise UserInputError(f"{work_dir / LOG_NAME}: lacks {len(absent)} of the {len(order)} schemes of {SEARCH}")
-    best = _entry(values["best"], depths)
-    runs, best_alone = _standalone(work_dir / STANDALONE, depths)
-    increment = work_dir / INCREMENT
-    return cls(
-        work_dir=work_dir,
-        values=values,
-        depths=depths,
-        evaluations={scheme: known[scheme] for scheme in order},
-        others={scheme: evaluation for scheme, evaluation in known.items() if scheme not in order},
-        best=best,
-        candidates=tuple(_entry(entry, depths) for entry in values.get("candidates", ())),
-        front=tuple(
-            FrontPoint(ConnectionScheme.parse(p["scheme"], depths), float(p["accuracy"]), float(p["cost"]))
-            for p in values.get("front", ())
-        ),
-        convergence=read_trace(values.get("trace") or (), depths),
-        runs=runs,
-        best_alone=best_alone,
-        increments=tuple(_json(increment)["rows"]) if increment.is_file() else (),
-    )
-
-
-def _schemes(texts: list[str], depths: tuple[int, ...]) -> list[ConnectionScheme]:
-    return [ConnectionScheme.parse(text, depths) for text in texts]
-
-
-def _entry(values: Mapping[str, Any], depths: tuple[int, ...]) -> Entry:
-    evaluation = Evaluation(float(values["accuracy"]), float(values["loss"]), int(values["n"]))
-    return Entry(ConnectionScheme.parse(values["scheme"], depths), evaluation, float(values["value"]))
-
-
-def _evaluations(
-    work_dir: Path, values: Mapping[str, Any], depths: tuple[int, ...]
-) -> dict[ConnectionScheme, Evaluation]:
-    path = work_dir / LOG_NAME
-    if not path.is_file():
-        raise UserInputError(f"{path}: is missing, expected the log of the search")
-    if not _begins_with(path.read_bytes(), values["log_sha256"]):
-        raise UserInputError(f"{path}: is not the log that {SEARCH} was written with (another sha256)")
-    supernet = (values.get("supernet") or {}).get("sha256")
-    found = {}
-    for number, line in enumerate(read_log(path), 1):
-        if line.get("supernet_sha256") != supernet:
-            raise UserInputError(f"{path}, line {number}: is of another supernet than {SEARCH}")
-        evaluation = Evaluation(float(line["accuracy"]), float(line["loss"]), int(line["n"]))
-        found[ConnectionScheme.parse(line["scheme"], depths)] = evaluation
-    return found
-
-
-def _begins_with(log: bytes, sha256: str) -> bool:
-    """Whether the log, or its first lines up to some line, have that hash: evaluations may be added after a search."""
-    running = hashlib.sha256()
-    for line in log.splitlines(keepends=True):
-        running.update(line)
-        if running.hexdigest() == sha256:
-            return True
-    return False
-
-
-def _standalone(path: Path, depths: tuple[int, ...]) -> tuple[tuple[Run, ...], ConnectionScheme | None]:
-    if not path.is_file():
-        return (), None
-    values = _json(path)
-    runs = tuple(
-        Run(
-            name=str(run["name"]),
-            scheme=ConnectionScheme.parse(run["scheme"], depths),
-            sharing=run["sharing"],
-            attention=run["attention"],
-            seed=run.get("seed"),
-            max_iters=int(run["max_iters"]),
-            val=dict(run.get("val") or {}),
-            test=dict(run.get("test") or {}),
-            seconds=run.get("seconds"),
+        search = read_search(work_dir)
+        known = read_evaluations(work_dir, search)
+        order = dict.fromkeys(search.order)
+        trained = (work_dir / STANDALONE).is_file()
+        runs, best_alone = read_runs(work_dir, search.depths) if trained else ((), None)
+        timed = (work_dir / LATENCY).is_file()
+        return cls(
+            work_dir=work_dir,
+            values=search.values,
+            depths=search.depths,
+            evaluations={scheme: known[scheme] for scheme in order},
+            others={scheme: evaluation for scheme, evaluation in known.items() if scheme not in order},
+            best=search.best,
+            candidates=search.candidates,
+            front=search.front,
+            hypervolume=search.hypervolume,
+            convergence=_convergence(search.trace, search.depths, work_dir),
+            runs=runs,
+            best_alone=best_alone,
+            increments=read_increments(work_dir),
+            latency=LatencyTable.read(work_dir / LATENCY) if timed else None,
         )
-        for run in values["runs"]
-    )
-    best = values.get("best")
-    return runs, ConnectionScheme.parse(best, depths) if best else None
+
+
+def _convergence(trace: tuple[Mapping[str, Any], ...], depths: tuple[int, ...], work_dir: Path) -> Convergence | None:
+    try:
+        return read_trace(trace, depths)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserInputError(f"{work_dir / SEARCH}: key 'trace' is not what a search notes: {error}") from error
+
+
+def read_increments(work_dir: str | Path) -> tuple[Mapping[str, Any], ...]:
+    """The rows of `increment.json`; none where it is not there.
+
+    Raises:
+        UserInputError: the file is not what `tools/benchmark.py increment` writes.
+    """
+    path = Path(work_dir) / INCREMENT
+    if not path.is_file():
+        return ()
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise TypeError("'rows' is no list of objects")
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else error
+        raise UserInputError(
+            f"{path}: {what}; expected what `tools/benchmark.py increment --out` writes, delete it to measure anew"
+        ) from error
+    return tuple(rows)

@@ -4,19 +4,23 @@ Each part leaves its result in the search's folder, and is not done again: a sea
 was.
 
     supernet/           training of the supernet, unless the config names a trained one
+    latency.json        for the objective of measured time: the increment of each block
     evaluations.jsonl   every evaluated scheme
     search.json         the search's result
     table.json.gz       after an exhaustive one: every scheme of the network
     standalone/         trainings of the candidates, and of the networks beside them
     standalone.json     their results
+    increment.json      their time increments
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,29 +28,29 @@ import torch
 from mmengine.config import Config
 
 from backbones._files import sha256_file
-from backbones.errors import UserInputError
-from backbones.registry import get_card
+from backbones.errors import RunError, UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.checkpoint import newest_checkpoint, write_atomically
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.config_check import apply_options, load_config
-from transfer.engine.progress import duration, training_seconds
+from transfer.engine.progress import duration
 from transfer.engine.testing import as_json
-from transfer.engine.training import explained, locked, nothing_left_behind, say, train
+from transfer.engine.training import explained, locked, say, train
+from transfer.search.account import describe_objective, describe_search, front_lines, network_of
 from transfer.search.engines import Engine, Serial
 from transfer.search.landscapes import TableProblem
-from transfer.search.ledger import Record, SearchResult
+from transfer.search.latency import LATENCY
 from transfer.search.log import LOG_NAME, LoggedProblem
-from transfer.search.methods import DEFAULT_METHOD
 from transfer.search.plan import SearchPlan
 from transfer.search.problem import Evaluation, SearchProblem
-from transfer.search.standalone import STANDALONE, train_candidates
-from transfer.search.supernet import SupernetProblem
+from transfer.search.records import SEARCH, STANDALONE, read_search
+from transfer.search.standalone import check_standalone, train_candidates
+from transfer.search.supernet import SupernetProblem, beta_of
+from transfer.search.times import given_table, latency_table, table_of_supernet, write_increments
 
-SEARCH = "search.json"
 TABLE = "table.json.gz"
-FORMAT = 1
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run_search(
@@ -67,9 +71,9 @@ def run_search(
     """
     folder, engine = Path(work_dir), engine or Serial()
     keep_freed_memory()
-    plan.search.build()  # what is wrong with it should be said now, not after the supernet's training
+    _check_plan(plan)
     _check_folder(folder, resume)
-    with locked(folder), nothing_left_behind(folder), explained(folder):
+    with locked(folder), _nothing_useless_left(folder), explained(folder), _room(folder):
         config, checkpoint, status = _supernet(plan, folder, amp)
         if status:
             return status
@@ -77,8 +81,22 @@ def run_search(
             _search(plan, folder, config, checkpoint, engine)
         found = read_result(folder)
         _check_same_search(plan, found, checkpoint, folder)
+        for line in front_lines(found):
+            say(line)
         say(f"best scheme {found['best']['scheme']}: accuracy {found['best']['accuracy']:.2f} on D_val in the supernet")
-        return train_candidates(plan, folder, config, found, amp, engine) if plan.standalone else 0
+        return _standalone(plan, folder, config, found, amp, engine)
+
+
+def _standalone(
+    plan: SearchPlan, folder: Path, config: Config, found: dict[str, Any], amp: bool, engine: Engine
+) -> int:
+    """Trains what the search found, as far as the plan wants that, and times it; returns the exit status."""
+    if plan.standalone is None:
+        return 0
+    status = train_candidates(plan, folder, config, found, amp, engine)
+    if not status:
+        write_increments(plan, folder, config, found)
+    return status
 
 
 def read_result(folder: str | Path) -> dict[str, Any]:
@@ -87,27 +105,69 @@ def read_result(folder: str | Path) -> dict[str, Any]:
     Raises:
         UserInputError: not there, or not written by this program.
     """
-    path = Path(folder) / SEARCH
-    if not path.is_file():
-        raise UserInputError(f"{path}: not there, expected a finished search; finish it with tools/search.py --resume")
-    try:
-        found = json.loads(path.read_text())
-        if found["format"] != FORMAT:
-            raise ValueError(f"format {found['format']}, expected {FORMAT}")
-        return dict(found)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserInputError(f"{path}: not the result of a search ({error}); search again in another folder") from error
+    return read_search(folder).values
+
+
+# ---- before and around
+
+
+def _check_plan(plan: SearchPlan) -> None:
+    """What is wrong should be said now, not after hours of training."""
+    plan.search.check()
+    beta_of(supernet_config(plan))
+    given_table(plan)
+    if plan.standalone is not None:
+        check_standalone(plan)
+
+
+def _begun(folder: Path) -> list[str]:
+    """What a search has left in a folder that is worth keeping."""
+    found = [name for name in (SEARCH, STANDALONE) if (folder / name).exists()]
+    log = folder / LOG_NAME
+    if log.exists() and log.stat().st_size:
+        found.insert(0, LOG_NAME)
+    if newest_checkpoint(folder / "supernet") is not None:
+        found.append("supernet")
+    return found
 
 
 def _check_folder(folder: Path, resume: bool) -> None:
-    begun = [name for name in (LOG_NAME, SEARCH, STANDALONE) if (folder / name).exists()]
-    if newest_checkpoint(folder / "supernet") is not None:
-        begun.append("supernet")
+    begun = _begun(folder)
     if begun and not resume:
         raise UserInputError(
             f"{folder}: holds a search already ({', '.join(begun)}): continue with --resume, or choose another "
             "--work-dir"
         )
+
+
+@contextmanager
+def _nothing_useless_left(folder: Path) -> Iterator[None]:
+    """Removes what this run put into the folder if it ends with `UserInputError` before there was anything to keep."""
+    before = set(folder.iterdir())
+    try:
+        yield
+    except UserInputError:
+        if not _begun(folder):
+            for entry in set(folder.iterdir()) - before:
+                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _room(folder: Path) -> Iterator[None]:
+    """Turns a full disk into one line that says what is safe."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        safe = ", ".join(_begun(folder)) or "nothing yet"
+        raise RunError(
+            f"{folder}: the disk is full ({error.strerror}); safe there: {safe}; make room and go on with --resume"
+        ) from error
+
+
+# ---- supernet and search
 
 
 def supernet_config(plan: SearchPlan) -> Config:
@@ -138,7 +198,6 @@ def _supernet(plan: SearchPlan, folder: Path, amp: bool) -> tuple[Config, Path, 
 
 
 def _search(plan: SearchPlan, folder: Path, config: Config, checkpoint: Path, engine: Engine) -> None:
-    method, _ = plan.search.build()
     problem: Any = SupernetProblem(
         config,
         checkpoint,
@@ -147,14 +206,20 @@ def _search(plan: SearchPlan, folder: Path, config: Config, checkpoint: Path, en
         calibration_batch=plan.supernet.calibration_batch,
         seed=plan.search.seed,
     )
+    table = None
+    if plan.search.timed:
+        table = table_of_supernet(plan, folder, problem, network_of(config, problem.supernet))
+        problem.settings["latency_sha256"] = sha256_file(folder / LATENCY)  # the log belongs to this table
+        say(f"latency: {table}")
+    method, objective = plan.search.build(table)
     problem = engine.wrap(problem)
     with LoggedProblem(problem, folder) as logged:
         known = f", {len(logged)} schemes are in the log" if len(logged) else ""
-        say(f"searching with {plan.search.method or DEFAULT_METHOD}, {plan.search.budget} schemes{known}")
+        say(f"searching with {plan.search.name}, {plan.search.budget} schemes{known}")
         reporting = Reporting(logged, plan.search.budget)
         result = method.search(reporting, plan.search.budget, torch.Generator().manual_seed(plan.search.seed))
         say(f"searched {len(result.log)} schemes in {duration(result.seconds)}")
-        record = _record(plan, problem, result, logged, checkpoint)
+        record = describe_search(plan, config, checkpoint, problem, objective, result, logged)
     if len(result.log) == 2 ** sum(problem.depths):
         TableProblem.from_log(folder).save(folder / TABLE)
     write_atomically(folder / SEARCH, (json.dumps(as_json(record), indent=2) + "\n").encode())
@@ -184,69 +249,17 @@ class Reporting:
         return found
 
 
-def _record(
-    plan: SearchPlan, problem: Any, result: SearchResult, logged: LoggedProblem, checkpoint: Path
-) -> dict[str, Any]:
-    """Everything that `search.json` says."""
-    settings, net = dict(problem.settings), problem.supernet
-    meta = load_foreign_checkpoint(checkpoint)["meta"]
-    card = get_card(meta["backbone"])
-    return {
-        "format": FORMAT,
-        "method": plan.search.method or DEFAULT_METHOD,
-        "method_args": dict(plan.search.args),
-        "objective": {"type": "Reward", **asdict(plan.search.build()[1])},  # type: ignore[call-overload]
-        "budget": plan.search.budget,
-        "seed": plan.search.seed,
-        "arch": net.arch.name,
-        "attention": card.attention,
-        "attention_args": dict(card.attention_args),
-        "sharing": net.sharing,
-        "num_classes": net.num_classes,
-        "in_channels": net.conv1.in_channels,
-        "data": settings.get("data", {}).get("name"),
-        "bn": plan.supernet.bn,
-        "settings": settings,
-        "supernet": {
-            "config": str(plan.supernet.config),
-            "options": dict(plan.supernet.options),
-            "sha256": settings["supernet_sha256"],
-            "seed": meta.get("seed"),
-            "max_iters": meta["iter"],
-            **_from_training(plan, checkpoint),
-        },
-        "log_sha256": sha256_file(logged.path),
-        "evaluations": len(result.log),
-        "fresh": logged.fresh,
-        "seconds": result.seconds,
-        "images": result.images,
-        "best": _as_row(result.best),
-        "candidates": [_as_row(record) for record in result.candidates],
-        "order": [str(record.scheme) for record in result.log],
-        "front": [{"scheme": str(p.scheme), "accuracy": p.accuracy, "cost": p.cost} for p in result.front],
-        "trace": list(result.trace),
-    }
-
-
-def _from_training(plan: SearchPlan, checkpoint: Path) -> dict[str, Any]:
-    """How the supernet was trained, as far as its folder and config say."""
-    hooks = [hook for hook in supernet_config(plan).get("custom_hooks", []) if hook["type"] == "SupernetHook"]
-    beta = hooks[0].get("beta", 0.5) if hooks else None
-    return {"beta": beta, "seconds": training_seconds(checkpoint.parent)}
-
-
-def _as_row(record: Record) -> dict[str, Any]:
-    return {"scheme": str(record.scheme), **asdict(record.evaluation), "value": record.value}
-
-
 def _check_same_search(plan: SearchPlan, found: dict[str, Any], checkpoint: Path, folder: Path) -> None:
     """Refuses to go on from a result of another supernet or another search."""
     asked = {
-        "method": plan.search.method or DEFAULT_METHOD,
+        "method": plan.search.name,
         "method_args": as_json(dict(plan.search.args)),
         "budget": plan.search.budget,
         "seed": plan.search.seed,
         "bn": plan.supernet.bn,
+        "objective": describe_objective(
+            plan.search.build(latency_table(plan, folder) if plan.search.timed else None)[1]
+        ),
     }
     for key, value in asked.items():
         if found[key] != value:

@@ -87,8 +87,7 @@ class SupernetHook(Hook):
     priority = "HIGH"
 
     def __init__(self, beta: float = 0.5, complement: bool = False, sandwich: bool = False) -> None:
-        if not 0 < beta <= 1:
-            raise UserInputError(f"SupernetHook.beta={beta}: expected a probability above 0, up to 1")
+        check_beta(beta)
         if complement and sandwich:
             raise UserInputError("SupernetHook: complement and sandwich exclude each other, choose one")
         self.options: dict[str, Any] = {"beta": beta, "complement": complement, "sandwich": sandwich}
@@ -119,6 +118,26 @@ class SupernetHook(Hook):
     def after_train(self, runner: Any) -> None:
         """Back to the scheme of the config."""
         self.net.scheme = self.given
+
+
+def check_beta(beta: Any) -> None:
+    """Raises `UserInputError` where `beta` is no connection probability that trains anything."""
+    if isinstance(beta, bool) or not isinstance(beta, (int, float)) or not 0 < beta <= 1:
+        raise UserInputError(f"SupernetHook.beta={beta!r}: expected a probability above 0, up to 1")
+
+
+def beta_of(config: Config) -> float | None:
+    """The connection probability that a supernet's config trains with; None where no hook of it draws schemes.
+
+    Raises:
+        UserInputError: it is outside (0, 1].
+    """
+    for hook in config.get("custom_hooks") or ():
+        if hook.get("type") == "SupernetHook":
+            beta = hook.get("beta", 0.5)
+            check_beta(beta)
+            return float(beta)
+    return None
 
 
 def supernet_of(model: nn.Module) -> AttentionResNet:
