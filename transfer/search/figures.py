@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
@@ -32,20 +33,38 @@ class Point(NamedTuple):
 
 
 @contextmanager
-def picture(path: str | Path, size: tuple[float, float] = (7.0, 4.2), legend: str = "best") -> Iterator[Axes]:
-    """Axes to draw on; the PNG is written at the end. `size` in inches, of 120 pixels each; `legend` is its place."""
+def pictures(
+    path: str | Path, size: tuple[float, float], columns: int = 1, legend: str = "best"
+) -> Iterator[tuple[Axes, ...]]:
+    """Axes beside each other to draw on; the PNG is written at the end.
+
+    Args:
+        path: the PNG.
+        size: of all, in inches, of 120 pixels each.
+        columns: number of axes.
+        legend: its place in each of them that has labels.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.grid(alpha=0.3)
-    axes.set_axisbelow(True)
-    yield axes
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(framealpha=0.85, edgecolor="none", fontsize="small", loc=legend)
+    row = tuple(figure.subplots(1, columns, squeeze=False)[0])
+    for axes in row:
+        axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
+    yield row
+    for axes in row:
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(framealpha=0.85, edgecolor="none", fontsize="small", loc=legend)
     figure.savefig(path, dpi=DPI, format="png")
+
+
+@contextmanager
+def picture(path: str | Path, size: tuple[float, float] = (7.0, 4.2), legend: str = "best") -> Iterator[Axes]:
+    """One pair of axes to draw on, as `pictures` has them."""
+    with pictures(path, size, legend=legend) as (axes,):
+        yield axes
 
 
 def draw_progress(path: str | Path, accuracies: Sequence[float], best: int | None = None) -> None:
@@ -118,13 +137,18 @@ def _violin(axes: Axes, place: int, accuracies: np.ndarray) -> None:
 def draw_p_bar(path: str | Path, searches: Mapping[str, Convergence]) -> None:
     """p-bar over the steps of one or several searches (LTH4SA, Fig. 5), by their names."""
     with picture(path, legend="lower right") as axes:
-        for (colour, marker, line), (name, search) in zip(STYLES, searches.items(), strict=False):
-            steps = [snapshot.step for snapshot in search.snapshots]
-            p_bar = [snapshot.p_bar for snapshot in search.snapshots]
-            every = max(1, len(steps) // 15)
-            axes.plot(steps, p_bar, line, color=colour, marker=marker, markersize=4, markevery=every, label=name)
-        axes.axhline(CONVERGED, color=GREY, linestyle=":", linewidth=1)
-        axes.set(xlabel="step of the search", ylabel="p-bar", ylim=(0.4, 1.03))
+        plot_p_bar(axes, searches)
+
+
+def plot_p_bar(axes: Axes, searches: Mapping[str, Convergence]) -> None:
+    """p-bar over steps, a line a search."""
+    for (colour, marker, line), (name, search) in zip(itertools.cycle(STYLES), searches.items(), strict=False):
+        steps = [snapshot.step for snapshot in search.snapshots]
+        p_bar = [snapshot.p_bar for snapshot in search.snapshots]
+        every = max(1, len(steps) // 15)
+        axes.plot(steps, p_bar, line, color=colour, marker=marker, markersize=4, markevery=every, label=name)
+    axes.axhline(CONVERGED, color=GREY, linestyle=":", linewidth=1)
+    axes.set(xlabel="step of the search", ylabel="p-bar", ylim=(0.4, 1.03))
 
 
 def draw_front(path: str | Path, found: Sequence[FrontPoint], front: Sequence[FrontPoint]) -> None:

@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.search import figures
 from transfer.search.markdown import code, interval, one_line, table, with_args
 from transfer.search.objective import FrontPoint, connection_ratio, hypervolume
 from transfer.search.outcome import SearchOutcome
+from transfer.search.page import refuse_other_files, whole_folder
+from transfer.search.report_published import published_section
 from transfer.search.report_standalone import standalone_section, ticket_section
 from transfer.search.tickets import (
     CONVERGED,
@@ -49,9 +47,9 @@ def write_report(work_dir: str | Path, out: str | Path | None = None) -> Path:
         UserInputError: `work_dir` holds no finished search, or `out` something else than a report.
     """
     target = Path(out) if out is not None else Path(work_dir) / "report"
-    _refuse_other_files(target)
+    refuse_other_files(target, (PAGE, *PICTURES))
     outcome = SearchOutcome.read(work_dir)
-    with _whole_folder(target) as folder:
+    with whole_folder(target) as folder:
         blocks = [f"# Search in `{Path(work_dir).resolve().name}`"]
         for title, section in SECTIONS.items():
             lines = section(outcome, folder)
@@ -59,42 +57,6 @@ def write_report(work_dir: str | Path, out: str | Path | None = None) -> Path:
                 blocks += [f"## {title}", *lines]
         (folder / PAGE).write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
     return target / PAGE
-
-
-def _refuse_other_files(target: Path) -> None:
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise UserInputError(f"{target}: is a file, expected a folder for the report")
-    for path in sorted(target.iterdir()):
-        if path.name not in (PAGE, *PICTURES):
-            raise UserInputError(f"{target}: holds {path.name}, which is no part of a report; choose another --out")
-
-
-@contextmanager
-def _whole_folder(target: Path) -> Iterator[Path]:
-    """A folder to write into that takes the place of `target` in the end, and vanishes on any error."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new, old = (target.parent / f".{target.name}.{os.getpid()}.{what}" for what in ("new", "old"))
-    new.mkdir()
-    try:
-        yield new
-        _swap(new, target, old)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _swap(new: Path, target: Path, old: Path) -> None:
-    """Puts `new` in the place of `target`, which goes to `old`, or back again if anything happens in between."""
-    if target.exists():
-        target.rename(old)
-    try:
-        new.rename(target)
-    except BaseException:
-        if old.exists():
-            old.rename(target)
-        raise
 
 
 # ---- sections: each draws its pictures into the folder and returns its paragraphs; none where it has nothing to say
@@ -274,18 +236,60 @@ def _front(outcome: SearchOutcome, folder: Path) -> list[str]:
     front = outcome.front
     if not front:
         return []
-    by_ratio = all(abs(point.cost - connection_ratio(point.scheme)) < 1e-9 for point in front)
-    found = [FrontPoint(s, accuracy, connection_ratio(s)) for s, accuracy in _found(outcome)] if by_ratio else []
+    cost, name = _cost_of(outcome)
+    found = [FrontPoint(s, accuracy, cost(s)) for s, accuracy in _found(outcome)] if cost else []
     figures.draw_front(folder / "front.png", found, front)
-    worst = min(evaluation.accuracy for evaluation in outcome.evaluations.values())
-    most = max(point.cost for point in front)
     rows = [(code(p.scheme), p.scheme.connected, f"{p.cost:.4g}", f"{p.accuracy:.2f}") for p in front]
     return [
-        f"Cost is {'the connection ratio' if by_ratio else 'what the search was given'}. Hypervolume up to accuracy "
-        f"{worst:.2f} (the least evaluated) and cost {most:.4g} (the front's greatest): "
-        f"{hypervolume(front, worst, most):.4g}.",
+        f"Cost is {name}. {_volume(outcome)}",
         table(("scheme", "connected", "cost", "accuracy (%)"), rows),
         "![Front](front.png)",
+    ]
+
+
+def _cost_of(outcome: SearchOutcome) -> tuple[Callable[[ConnectionScheme], float] | None, str]:
+    """The cost of the front, as far as it can be calculated for any scheme, and its name."""
+    if outcome.latency is not None and str(outcome.hypervolume.get("of", "")).startswith("time increment"):
+        return outcome.latency.expected, "the sum of the blocks' measured time increments, in percent"
+    if all(abs(point.cost - connection_ratio(point.scheme)) < 1e-9 for point in outcome.front):
+        return connection_ratio, "the connection ratio"
+    return None, "what the search was given"
+
+
+def _volume(outcome: SearchOutcome) -> str:
+    """The front's hypervolume: the search's own, else up to the least accuracy and the front's greatest cost."""
+    if recorded := outcome.hypervolume:
+        return (
+            f"Hypervolume up to accuracy {recorded['accuracy']:.2f} (the least evaluated) and cost "
+            f"{recorded['cost']:.4g} (every block connected): {recorded['value']:.4g}."
+        )
+    worst = min(evaluation.accuracy for evaluation in outcome.evaluations.values())
+    most = max(point.cost for point in outcome.front)
+    return (
+        f"Hypervolume up to accuracy {worst:.2f} (the least evaluated) and cost {most:.4g} (the front's greatest): "
+        f"{hypervolume(outcome.front, worst, most):.4g}."
+    )
+
+
+def _latency(outcome: SearchOutcome, folder: Path) -> list[str]:
+    """Time increments of single blocks, and how far whole schemes are from their sums."""
+    latency = outcome.latency
+    if latency is None:
+        return []
+    blocks = [
+        (place, f"{block.percent:+.2f}", interval(block.ci95, "+.2f")) for place, block in enumerate(latency.blocks, 1)
+    ]
+    schemes = [
+        (code(scheme), scheme.connected, f"{found.percent:+.2f}", interval(found.ci95, "+.2f"),
+         f"{latency.expected(scheme):+.2f}", f"{latency.error(scheme):+.2f}")
+        for scheme, found in latency.schemes.items()
+    ]  # fmt: skip
+    timing = latency.timing
+    return [
+        f"Each block connected alone, against the plain network ({latency.ms_per_image:.3f} ms an image; batches of "
+        f"{timing.batch}, {timing.rounds} rounds, {timing.clock} clock): {latency}.",
+        table(("block", "time increment (%)", "95 % interval"), blocks),
+        table(("scheme", "connected", "measured (%)", "95 % interval", "sum of blocks (%)", "error (points)"), schemes),
     ]
 
 
@@ -296,7 +300,9 @@ SECTIONS: Mapping[str, Section] = {
     "Connection scores": _scores,
     "Accuracy over connection ratios": _ratios,
     "Convergence of the controller": _controller,
+    "Latency of blocks": _latency,
     "Front": _front,
     "Stand-alone trainings": standalone_section,
+    "Published and measured": published_section,
     "Ticket": ticket_section,
 }

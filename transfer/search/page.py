@@ -1,0 +1,49 @@
+"""A page of Markdown with its pictures, in a folder of their own that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+
+from backbones.errors import UserInputError
+
+
+def refuse_other_files(target: Path, names: Sequence[str]) -> None:
+    """Raises `UserInputError` where the page would replace anything but a page: files beside `names` (patterns)."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise UserInputError(f"{target}: is a file, expected a folder for the report")
+    for path in sorted(target.iterdir()):
+        if not any(fnmatch(path.name, name) for name in names):
+            raise UserInputError(f"{target}: holds {path.name}, which is no part of a report; choose another --out")
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A folder to write into that takes the place of `target` in the end, and vanishes on any error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new, old = (target.parent / f".{target.name}.{os.getpid()}.{what}" for what in ("new", "old"))
+    new.mkdir()
+    try:
+        yield new
+        _swap(new, target, old)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _swap(new: Path, target: Path, old: Path) -> None:
+    """Puts `new` in the place of `target`, which goes to `old`, or back again if anything happens in between."""
+    if target.exists():
+        target.rename(old)
+    try:
+        new.rename(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise

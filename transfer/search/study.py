@@ -1,0 +1,75 @@
+"""One page on a supernet: its tables of all schemes, its searches, and trainings from scratch beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from backbones._files import sha256_file
+from transfer.search.log import LOG_NAME
+from transfer.search.markdown import code, table
+from transfer.search.page import refuse_other_files, whole_folder
+from transfer.search.records import SEARCH, STANDALONE
+from transfer.search.study_alone import distribution_section, prediction_section
+from transfer.search.study_inputs import Inputs
+from transfer.search.study_rankings import rankings_section, tables_section
+from transfer.search.study_searches import exploration_section, schemes_section, time_section, top_section
+
+PAGE = "study.md"
+PICTURES = ("ranking_*.png", "prediction_*.png", "distribution.png", "exploration.png")
+
+Section = Callable[[Inputs, Path], list[str]]
+
+
+def write_study(
+    out: str | Path,
+    *,
+    tables: Iterable[str | Path] = (),
+    searches: Iterable[str | Path] = (),
+    standalone: Iterable[str | Path] = (),
+) -> Path:
+    """Writes the page with its pictures and returns its path; what there is nothing to say of is left out.
+
+    The folder appears whole or not at all; a study that is there already is replaced.
+
+    Args:
+        out: the folder.
+        tables: of all schemes (`.json.gz`), of any number of supernets of one network.
+        searches: work directories of finished searches.
+        standalone: work directories of `tools/standalone.py`.
+
+    Raises:
+        UserInputError: nothing to study, something else in `out`, or inputs that are not what they should be.
+    """
+    target = Path(out)
+    refuse_other_files(target, (PAGE, *PICTURES))
+    inputs = Inputs.read(tables, searches, standalone)
+    with whole_folder(target) as folder:
+        blocks = ["# Supernets, searches and trainings from scratch"]
+        for title, section in SECTIONS.items():
+            lines = section(inputs, folder)
+            if lines:
+                blocks += [f"## {title}", *lines]
+        (folder / PAGE).write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    return target / PAGE
+
+
+def _made_from(inputs: Inputs, folder: Path) -> list[str]:
+    paths = [one.path for one in inputs.tables]
+    paths += [outcome.work_dir / name for outcome in inputs.searches for name in (SEARCH, LOG_NAME)]
+    paths += [alone.folder / STANDALONE for alone in (*inputs.alone, *inputs.others)]
+    rows = [(code(f"{path.parent.name}/{path.name}"), code(sha256_file(path))) for path in dict.fromkeys(paths)]
+    return [table(("file", "sha256"), rows)]
+
+
+SECTIONS: Mapping[str, Section] = {
+    "Tables of all schemes": tables_section,
+    "Agreement of rankings": rankings_section,
+    "Rankings against training from scratch": prediction_section,
+    "Place of what was found (LTH4SA, Table I, top 5 %)": top_section,
+    "Random and searched schemes from scratch (EAN, Fig. 4)": distribution_section,
+    "Exploration of the controllers (LTH4SA, Fig. 5)": exploration_section,
+    "Schemes over steps (LTH4SA, Table V)": schemes_section,
+    "Time of the search (LTH4SA, Table VI)": time_section,
+    "Made from": _made_from,
+}
