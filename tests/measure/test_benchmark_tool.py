@@ -261,7 +261,7 @@ def test_throughput_beside_timm(tool, capsys, monkeypatch):
 
 def test_steps_beside_mmsegmentation(tool, capsys):
     pytest.importorskip("mmseg")
-    status, written = tool("steps", "--size", "33", "--pairs", "1")
+    status, written = tool("steps", "--heads", "psp", "--size", "33", "--pairs", "1")
     assert status == 0 and written["rows"][0]["mode"] == "train" and "RegisteredBackbone" not in written["machine"]
     assert written["rows"][0]["ratio"] > 0
     DefaultScope._instance_dict.clear()

@@ -1,0 +1,82 @@
+"""What the subcommands share: their form, options of timing, the table in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A benchmark.
+
+    Attributes:
+        text: what it measures.
+        add_options: to its parser; `--out` is there already.
+        run: measures; gives the rows.
+        columns: of the table for rows, by the function that imports what it needs; None: `run` prints its own.
+        goals: lines on what the rows reach.
+        markdown: instead of the table of `columns`.
+    """
+
+    text: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], Rows]
+    columns: Callable[[], dict[str, Any]] | None = None
+    goals: Callable[[Rows], list[str]] = lambda rows: []
+    markdown: Callable[[Rows], str] | None = None
+
+
+def timing_options(command: argparse.ArgumentParser, batch: int, rounds: int = 10, *also: str) -> None:
+    """Options of `transfer.measure.contenders.Settings`; `also` are other names of `--rounds`."""
+    command.add_argument("--batch", type=int, default=batch, help="pictures at a time (default: %(default)s)")
+    command.add_argument(
+        "--rounds", *also, type=int, default=rounds, help="in which each contender runs once (default: %(default)s)"
+    )
+    command.add_argument("--repeats", type=int, default=1, help="of the whole measurement (default: %(default)s)")
+    clock_options(command)
+
+
+def clock_options(command: argparse.ArgumentParser) -> None:
+    """Options of everything that computes with torch."""
+    command.add_argument("--threads", type=int, help="torch's threads (default: torch's own choice)")
+    command.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    command.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="cpu: time of computing, for one thread on a machine that is busy otherwise",
+    )
+    command.add_argument("--seed", type=int, default=0, help="of all that is random (default: %(default)s)")
+
+
+def settings(args: argparse.Namespace) -> Any:
+    """`Settings` from the options, checked; sets torch's threads."""
+    import torch
+
+    import transfer.engine  # noqa: F401  (guards and registries)
+    from transfer.measure.contenders import Settings
+
+    batch, rounds, repeats = (getattr(args, name, 1) for name in ("batch", "rounds", "repeats"))
+    made = Settings(batch, args.device, rounds, repeats, args.clock, args.seed, args.threads)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    return made
+
+
+def print_table(rows: Rows, columns: Any, device: str = "cpu") -> None:
+    """Rows and the machine."""
+    from rich.console import Console
+
+    from transfer.measure import report
+    from transfer.measure.machine import describe_machine, summary
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 240  # a pipe has no width: keep a row on one line
+    console.print(report.table(rows, columns))
+    console.print(summary(describe_machine(device)), markup=False, soft_wrap=True)

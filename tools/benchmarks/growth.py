@@ -1,0 +1,113 @@
+"""scaling, startup."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tools.benchmarks.common import Command, Rows, print_table, settings, timing_options
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _scaling_options(command: argparse.ArgumentParser) -> None:
+    def numbers(name: str, default: list[float], kind: type = int) -> None:
+        command.add_argument(name, type=kind, nargs="+", default=default, help=f"(default: {default})")
+
+    numbers("--schemes", [64, 256, 1024, 4096])
+    numbers("--images", [1000, 2000, 5000, 10_000])
+    numbers("--heads", [10, 100, 1000, 10_000])
+    numbers("--megapixels", [0.25, 1, 4, 16], float)
+    command.add_argument("--png", metavar="FILE", help="draw it there, on logarithmic scales")
+    timing_options(command, batch=64, rounds=3)
+
+
+def _scaling(args: argparse.Namespace) -> Rows:
+    chosen = settings(args)
+    import tasks.counting  # noqa: F401  (the counter)
+    from tasks.counting.benchmark_scaling import counting_series
+    from transfer.engine.allocator import keep_freed_memory
+    from transfer.measure.scaling import draw_scaling, measure_scaling, search_series
+
+    keep_freed_memory()
+    series = search_series(sorted(args.schemes), sorted(args.images), chosen)
+    series += counting_series(sorted(args.heads), sorted(args.megapixels), chosen)
+    rows = measure_scaling(series, chosen)
+    print_table(rows, _scaling_columns(), args.device)
+    if args.png:
+        draw_scaling(rows, args.png)
+    return rows
+
+
+def _scaling_columns() -> dict[str, Any]:
+    from transfer.measure import cells
+
+    return {
+        "work": cells.text("name"),
+        "unit": cells.text("unit"),
+        "n": cells.text("n"),
+        "seconds": cells.significant("seconds"),
+        "fitted slope": cells.number("slope"),
+        "slope at the end": cells.number("last_slope"),
+    }
+
+
+def _scaling_goals(rows: Rows) -> list[str]:
+    """The steeper of two slopes: small sizes, where something constant prevails, must not hide a steep end."""
+    from transfer.measure.goals import goal
+
+    slopes = {(row["name"], row["unit"]): (row["slope"], row["last_slope"]) for row in rows if row["slope"] is not None}
+    return [
+        goal(f"{name} against {unit}, the steeper slope", max(both), 1.1, at_least=False)
+        for (name, unit), both in slopes.items()
+    ]
+
+
+def _startup_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--rounds", type=int, default=5, help="in which each runs once (default: %(default)s)")
+    command.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="see steps")
+    command.add_argument("--seed", type=int, default=0, help="of resampling (default: %(default)s)")
+
+
+def _startup(args: argparse.Namespace) -> Rows:
+    from backbones.errors import UserInputError
+    from transfer.measure.startup import measure_startup
+
+    if args.rounds < 1:
+        raise UserInputError(f"--rounds {args.rounds}: expected 1 or more")
+    rows = measure_startup(ROOT, rounds=args.rounds, clock=args.clock, seed=args.seed)
+    print_table(rows, _startup_columns())
+    return rows
+
+
+def _startup_columns() -> dict[str, Any]:
+    from transfer.measure import cells
+
+    return {
+        "what": cells.text("name"),
+        "mode": cells.text("mode"),
+        "seconds": cells.number("seconds", 3),
+        "95 % interval": cells.interval("seconds_ci95", 3),
+        "loaded": lambda row: cells.NONE if row.get("loaded") is None else ", ".join(row["loaded"]),
+    }
+
+
+def _startup_goals(rows: Rows) -> list[str]:
+    from transfer.measure.goals import goal
+
+    bounds = {row["name"]: 1.0 for row in rows if row["mode"] == "command"}
+    bounds["import backbones"] = bounds["import backbones, every public name"] = 0.2
+    return [
+        goal(f"seconds of {row['name']}", row["seconds"], bounds[row["name"]], at_least=False, ends=row["seconds_ci95"])
+        for row in rows
+        if row["name"] in bounds
+    ]
+
+
+SCALING = Command(
+    "cost against schemes, images, heads and pixels", _scaling_options, _scaling, _scaling_columns, _scaling_goals
+)
+STARTUP = Command(
+    "time until commands and imports are there", _startup_options, _startup, _startup_columns, _startup_goals
+)

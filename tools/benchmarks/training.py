@@ -1,0 +1,180 @@
+"""profile, evaluation, steps: where time goes, and how a step compares."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tools.benchmarks.common import Command, Rows, clock_options, print_table, settings, timing_options
+
+
+def _config(args: argparse.Namespace) -> Any:
+    from transfer.engine.config_check import load_config
+    from transfer.engine.runner_setup import choose_device
+
+    choose_device(args.device)
+    return load_config(args.config, args.cfg_options)
+
+
+def _config_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("config", help="config file, such as configs/shha_small_ean_se.py")
+    command.add_argument(
+        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override config keys"
+    )
+    clock_options(command)
+
+
+def _profile_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--steps", type=int, default=5, help="that are counted (default: %(default)s)")
+    _config_options(command)
+
+
+def _profile(args: argparse.Namespace) -> Rows:
+    settings(args)
+    from transfer.measure.loop_parts import profile_training
+
+    rows = profile_training(_config(args), steps=args.steps, clock=args.clock, device=args.device, seed=args.seed)
+    print_table(rows, _parts_columns(), args.device)
+    return rows
+
+
+def _evaluation_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--limit", type=int, help="batches to evaluate, the first ones (default: all)")
+    _config_options(command)
+
+
+def _evaluation(args: argparse.Namespace) -> Rows:
+    settings(args)
+    from transfer.measure.loop_parts import profile_evaluation
+
+    rows = profile_evaluation(_config(args), limit=args.limit, clock=args.clock, device=args.device, seed=args.seed)
+    print_table(rows, _parts_columns(), args.device)
+    return rows
+
+
+def _parts_columns() -> dict[str, Any]:
+    from transfer.measure import cells
+
+    return {
+        "part": cells.text("name"),
+        "config": cells.text("config"),
+        "batch": cells.text("batch"),
+        "ms/step": cells.number("ms_per_step"),
+        "ms/image": cells.number("ms_per_image"),
+        "share %": cells.number("share_percent"),
+    }
+
+
+def _profile_goals(rows: Rows) -> list[str]:
+    from transfer.measure.goals import goal
+    from transfer.measure.loop_parts import share
+
+    data, targets = share(rows, "data"), share(rows, "targets")
+    lines = [
+        goal("data and targets, percent of a step (below 50, one worker keeps up)", data + targets, 50, at_least=False)
+    ]
+    if targets:
+        lines.append(goal("targets made on the fly, percent of a step", targets, 5, at_least=False, digits=3))
+    return lines
+
+
+def _evaluation_goals(rows: Rows) -> list[str]:
+    from transfer.measure.goals import goal
+    from transfer.measure.loop_parts import NETWORK, share
+
+    return [goal("the network's share of the evaluation, percent", share(rows, NETWORK), 90, at_least=True)]
+
+
+# ---- steps
+
+HEADS = ("psp", "classifier")
+
+
+def _steps_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--heads",
+        nargs="+",
+        choices=HEADS,
+        default=list(HEADS),
+        help="psp: PSPNet on the plain trunk against mmsegmentation's own; classifier: Share-EAN-SE against the plain "
+        "trunk and timm's seresnet50, with memory (default: both)",
+    )
+    command.add_argument(
+        "--name", default="resnet50_share_ean_se.standin", help="the classifier's trunk (default: %(default)s)"
+    )
+    command.add_argument(
+        "--against", default="resnet50.imagenet", metavar="NAME", help="a trunk beside it (default: %(default)s)"
+    )
+    command.add_argument("--timm", default="seresnet50", help="timm's beside it, or none (default: %(default)s)")
+    command.add_argument("--size", type=int, default=193, help="side of the pictures (default: %(default)s)")
+    timing_options(command, 2, 30, "--pairs")
+
+
+def _steps(args: argparse.Namespace) -> Rows:
+    chosen = settings(args)
+    rows: Rows = []
+    if "psp" in args.heads:
+        import tasks.segmentation  # noqa: F401  (mmsegmentation's models)
+        from tasks.segmentation.benchmark import compare_steps
+
+        pairs = args.rounds * args.repeats
+        given = dict(device=args.device, clock=args.clock, seed=args.seed)
+        rows.append(compare_steps(batch=args.batch, size=args.size, pairs=pairs, **given))
+    if "classifier" in args.heads:
+        from transfer.measure.training_steps import measure_training_steps
+
+        timm = None if args.timm == "none" else args.timm
+        rows += measure_training_steps(args.name, against=args.against, timm=timm, size=args.size, settings=chosen)
+    print_table(rows, _steps_columns(), args.device)
+    return rows
+
+
+def _steps_columns() -> dict[str, Any]:
+    from transfer.measure import cells
+
+    return {
+        "network": cells.text("name"),
+        "against": cells.text("against"),
+        "its format": cells.text("against_format"),
+        "mode": cells.text("mode"),
+        "memory format": cells.text("memory_format"),
+        "batch": cells.text("batch"),
+        "pixels": cells.text("size"),
+        "ms/image": cells.number("ms_per_image", 1),
+        "ratio": cells.number("ratio", 3),
+        "95 % interval": cells.interval("ratio_ci95", 3),
+        "checkpointing": cells.text("checkpointing"),
+        "peak MB": cells.number("peak_memory_mb", 1),
+    }
+
+
+def _steps_goals(rows: Rows) -> list[str]:
+    """In the faster memory format of the searched network; the others in the same one, and as they come."""
+    from transfer.measure.goals import goal
+
+    timed = [row for row in rows if row.get("against_format")]
+    best = min(timed, key=lambda row: row["ms_per_image"])["memory_format"] if timed else None
+    lines = []
+    for row in timed:
+        if row["memory_format"] == best:
+            what = f"training step ({best}) against {row['against']} ({row['against_format']})"
+            bound = 0.95 if row["against"].startswith("timm ") else 1.05
+            lines.append(goal(what, row["ratio"], bound, at_least=False, ends=row["ratio_ci95"], digits=3))
+    return lines
+
+
+PROFILE = Command("parts of a training step", _profile_options, _profile, _parts_columns, _profile_goals)
+EVALUATION = Command(
+    "data, network and metric time of an evaluation",
+    _evaluation_options,
+    _evaluation,
+    _parts_columns,
+    _evaluation_goals,
+)
+STEPS = Command(
+    "training step with a registered backbone against mmsegmentation's, the plain and timm's",
+    _steps_options,
+    _steps,
+    _steps_columns,
+    _steps_goals,
+)
