@@ -9,6 +9,7 @@ from backbones.errors import UserInputError
 from backbones.registry import create_backbone, get_card, list_backbones
 from backbones.scheme import ConnectionScheme
 from backbones.verification import verify_backbone
+from backbones.weights import load_weights
 
 NAMES = list_backbones()
 PUBLISHED_SCHEMES = {
@@ -125,3 +126,12 @@ def test_the_stand_in_has_the_sge_scheme_and_says_so():
 def test_full_weights_of_a_card_without_any():
     with pytest.raises(UserInputError, match="no weights of its own"):
         create_backbone("resnet38.cifar100", pretrained=True)
+
+
+@pytest.mark.parametrize("name", list_backbones(pretrained=True))
+def test_shipped_weights_start_other_tasks_without_the_classifier(name):
+    card = get_card(name)
+    model = create_backbone(name, stem_stride=2, out_indices=(2,))
+    report = load_weights(model, card.weights_path(), init="full")
+    assert report.clean and set(report.not_needed) == {"fc.weight", "fc.bias"} and not report.fresh
+    assert card.weights.licence != "unstated" and {entry.data for entry in card.measured} >= {"cifar100 test"}

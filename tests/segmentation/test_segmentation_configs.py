@@ -19,11 +19,11 @@ CARDS = {
     "full_share_sge": "resnet50_full_share_sge.imagenet",
     "ean_sge": "resnet50_share_ean_sge.imagenet",
 }
-SMALL = {"resnet": "resnet38.cifar100", "ean_se": "resnet38_share_ean_se.standin"}
+SMALL = {"resnet": "resnet38.cifar100", "ean_se": "resnet38_share_ean_se.c100_6ep"}
 EXPECTED = {
     **{f"voc_{kind}{cell}": card for kind in ("psp_", "aug_psp_") for cell, card in CARDS.items()},
     **{f"voc_small_{cell}": card for cell, card in SMALL.items()},
-    "voc_sample_ean_se": SMALL["ean_se"],
+    "voc_sample_ean_se": "resnet38_share_ean_se.standin",
 }
 
 
@@ -50,7 +50,8 @@ def test_a_config_is_whole(name):
     config = load(name)
     large = "psp" in name
     assert config.task == "segmentation" and config.model.backbone.name == EXPECTED[name]
-    assert config.model.backbone.init == ("trunk" if large else "scratch")
+    small = "full" if name == "voc_small_ean_se" else "scratch"
+    assert config.model.backbone.init == ("trunk" if large else small)
     for head, weight in (("decode_head", 1.0), ("auxiliary_head", 0.4)):
         assert config.model[head].loss_decode.loss_weight == weight
         assert config.model[head].loss_decode.avg_non_ignore is True
