@@ -1,5 +1,5 @@
 # c100_resnet38.py for CPUs in a hurry: 6 epochs instead of 100.
-# Result: not yet run.
+# Result: test top-1 35.3 plain, 41.4 Full-Share (seed 0, --amp); see results/search/c100_resnet38_ean_se_6ep.
 # Hardware: 1 CPU core, about 20 minutes with --amp.
 # Command: OMP_NUM_THREADS=1 python tools/search.py configs/search/c100_resnet38_ean_se_6ep.py --amp
 _base_ = "./c100_resnet38.py"

@@ -36,11 +36,20 @@ def test_counts_are_the_papers(name):
     assert count(name) == COUNTS[name]
 
 
-@pytest.mark.parametrize("name", [name for name in list_backbones() if "_share_" in name])
+SHARED = [name for name in list_backbones() if "_share_" in name]
+
+
+@pytest.mark.parametrize("name", [name for name in SHARED if all(map(any, get_card(name).scheme.stages))])
 def test_a_shared_module_counts_once_however_sparse_its_connections(name):
     card = get_card(name)
     tag = "imagenet" if card.arch == "resnet50" else "cifar100"
     assert count(name) == COUNTS[f"{card.arch}_full_share_{card.attention}.{tag}"]
+
+
+def test_a_stage_without_connections_has_no_module():
+    channels, reduced = 128, 8  # of stage 2, which connects nothing: two layers with biases
+    module = channels * reduced + reduced + reduced * channels + channels
+    assert count("resnet38_share_ean_se.c100_6ep") == COUNTS["resnet38_full_share_se.cifar100"] - module
 
 
 def test_without_convolution_biases_resnet50_is_torchvisions():

@@ -136,7 +136,7 @@ def test_increments_of_counters_and_segmentors(tool, name):
         "increment", path, "--size", "64", "--batch", "1", "--rounds", "1", "--modes", "eager,deployed"
     )
     assert status == 0
-    reference = f"{path} on {PLAIN}"
+    reference = f"{path} on resnet38.c100_6ep"
     assert [row["name"] for row in written["rows"]] == [reference] * 2 + [path] * 2
     assert {row["against"] for row in written["rows"]} == {None, reference}
     more = {row["name"]: row["parameters"] for row in written["rows"]}

@@ -110,9 +110,10 @@ def test_missing_and_empty_tables_are_refused(tmp_path):
 
 
 def test_time_takes_the_place_of_sparsity():
-    cost, scheme = BlockCost((1.0, 2.0, 4.0)), ConnectionScheme.parse("10.1")
+    costs, scheme = (1.0, 2.0, 4.0), ConnectionScheme.parse("10.1")
+    cost = BlockCost(costs)
     assert cost(scheme) == 5.0
-    assert TimeReward(cost, lambda1=2 / 7)(Evaluation(60.0, 1.0, 10), scheme) == pytest.approx(60 - 10 / 7)
+    assert TimeReward(costs)(Evaluation(60.0, 1.0, 10), scheme) == pytest.approx(60 + 2 * 2 / 7)
     with pytest.raises(UserInputError, match="cost of 3 blocks, expected 2"):
         cost(ConnectionScheme.parse("10"))
 

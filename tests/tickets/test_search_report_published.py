@@ -48,7 +48,8 @@ def test_share_ean_stands_beside_the_nearest_rows(ean):
     folder, _ = ean
     write_resnet38(folder)
     time = {"mode": "eager", "increment_percent": 9.0, "ci95": [8, 10]}
-    files.write_increment(folder, [{**time, "name": "candidate 1", "against": "plain"},
+    files.write_increment(folder, [{"mode": "eager", "name": "plain", "against": None, "increment_percent": None},
+                                   {**time, "name": "candidate 1", "against": "plain"},
                                    {**time, "name": "full_sa", "against": "plain", "increment_percent": 30.0},
                                    {**time, "name": "candidate 1", "against": "full_sa", "increment_percent": -9.0,
                                     "ci95": [-10, -8]}])  # fmt: skip

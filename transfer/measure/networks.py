@@ -115,9 +115,13 @@ def _of_card(card: BackboneCard) -> Network:
 
 
 def _plain_name(card: BackboneCard) -> str | None:
-    """The registered plain network of a card's architecture and input; the one of the same tag if there are several."""
+    """The registered plain network of a card's architecture and input.
+
+    Of several, which take the same time, the one of the same tag, or else one with published figures.
+    """
     plain = [other for other in _cards(f"{card.arch}.*") if other.attention is None and other.input == card.input]
-    plain.sort(key=lambda other: other.name.rpartition(".")[2] != card.name.rpartition(".")[2])
+    tag = card.name.rpartition(".")[2]
+    plain.sort(key=lambda other: (other.name.rpartition(".")[2] != tag, not other.published))
     return plain[0].name if plain else None
 
 

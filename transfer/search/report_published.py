@@ -106,7 +106,8 @@ def _measured(outcome: SearchOutcome, run: Run | None, verdict: str) -> list[str
 def increment_of(outcome: SearchOutcome, run: Run) -> Mapping[str, Any] | None:
     """The time increment over the plain network (LTH4SA, Eq. 7) in `increment.json`, measured eagerly if possible."""
     names = {run.name, str(run.scheme)} if outcome.in_supernet(run) else {run.name}
-    rows = [row for row in outcome.increments if row.get("name") in names and row.get("against") in (None, "plain")]
+    measured = [row for row in outcome.increments if row.get("increment_percent") is not None]  # the plain one has none
+    rows = [row for row in measured if row.get("name") in names and row.get("against") in (None, "plain")]
     return min(rows, key=lambda row: row.get("mode") != "eager", default=None)
 
 
