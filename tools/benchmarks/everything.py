@@ -21,6 +21,8 @@ SPEED = "speed"
 
 _SE = "resnet50_full_share_se.imagenet resnet50_share_ean_se.standin"
 _IMAGENET = f"{_SE} resnet50_share_ean_dia.imagenet resnet50_share_ean_sge.imagenet"
+_CIFAR = " ".join(f"resnet164_{kind}_se.cifar100" for kind in ("full_sa", "full_share", "share_ean"))
+_TASKS = " ".join(f"configs/{task}_ean_{sam}.py" for task in ("shha", "voc_psp") for sam in ("se", "dia", "sge"))
 _SMALL = "configs/shha_small_ean_se.py"
 _TINY = "resnet38_share_ean_se.standin"
 _TIMED = "--clock {clock} {threads}"
@@ -41,6 +43,12 @@ PLAN = {
         "increment",
         f"{_IMAGENET} --batch 8 --rounds 6 --repeats 2 --png {{folder}}/increment_resnet50.png",
         f"{_TINY} --batch 1 --rounds 1 --png {{folder}}/increment_resnet50.png",
+    ),
+    "increment_cifar": Entry("increment", f"{_CIFAR} --rounds 5", f"{_TINY} --batch 1 --rounds 1"),
+    "increment_tasks": Entry(
+        "increment",
+        f"{_TASKS} --batch 1 --rounds 5",
+        f"{_SMALL} --size 64 --batch 1 --rounds 1",
     ),
     "throughput_resnet50": Entry("throughput", "--rounds 5", "--size 32 --batch 1 --rounds 1"),
     "density": Entry(
