@@ -85,6 +85,24 @@ def test_a_training_step_is_held_against_others_in_the_faster_memory_format(modu
     assert module.COMMANDS["steps"].goals([dict(mode="train", ratio=1.0)]) == []
 
 
+def test_increments_and_throughput_are_held_against_what_they_should_reach(module):
+    name = "resnet50_share_ean_se.standin"
+    row = dict(name=name, mode="deployed", size=224, batch=8, repeats=[], increment_percent=2.5, ci95=[1.0, 3.5])
+    row |= dict(time_against_eager=0.8, time_against_eager_ci95=[0.79, 0.82])
+    others = [row | dict(mode="eager"), row | dict(size=32), row | dict(batch=1), row | dict(name="another")]
+    goals = module.COMMANDS["increment"].goals([row, *others])
+    assert [line.rpartition(": ")[2] for line in goals] == ["missed by the interval", "reached"]
+    ranked = [
+        row | dict(name=text, repeats=[at, at], increment_percent=at, ci95=[at, at])
+        for text, at in (("a", 1), ("b", 2))
+    ]
+    assert module.COMMANDS["increment"].goals(ranked) == ["- deployed, least first: a < b; the same in 2 of 2 repeats"]
+
+    fast = row | dict(malloc="kept", speedup=1.35, speedup_ci95=[1.31, 1.4])
+    (line,) = module.COMMANDS["throughput"].goals([fast, fast | dict(mode="eager")])
+    assert "malloc kept" in line and line.endswith("at least 1.3: reached")
+
+
 # ---- startup
 
 

@@ -41,10 +41,10 @@ class Entry:
 PLAN = {
     "increment_resnet50": Entry(
         "increment",
-        f"{_IMAGENET} --batch 8 --rounds 6 --repeats 2 --png {{folder}}/increment_resnet50.png",
+        f"{_IMAGENET} --batch 8 --rounds 6 --repeats 3 --png {{folder}}/increment_resnet50.png",
         f"{_TINY} --batch 1 --rounds 1 --png {{folder}}/increment_resnet50.png",
     ),
-    "increment_cifar": Entry("increment", f"{_CIFAR} --rounds 5", f"{_TINY} --batch 1 --rounds 1"),
+    "increment_cifar": Entry("increment", f"{_CIFAR} --rounds 8 --repeats 3", f"{_TINY} --batch 1 --rounds 1"),
     "increment_tasks": Entry(
         "increment",
         f"{_TASKS} --batch 1 --rounds 3",

@@ -37,6 +37,37 @@ def _increment(args: argparse.Namespace) -> Rows:
     return rows
 
 
+_MOST = {
+    "resnet50_full_share_se.imagenet": 7.0,
+    "resnet50_share_ean_se.standin": 3.0,
+    "resnet50_share_ean_dia.imagenet": 4.0,
+    "resnet50_share_ean_sge.imagenet": 10.0,
+}
+"""The greatest increment, in percent, that a deployed network should have at 224 pixels."""
+_SEARCHED = "resnet50_share_ean_se.standin"
+
+
+def _at_full_size(row: dict[str, Any]) -> bool:
+    return row["mode"] == "deployed" and row["size"] == 224 and row["batch"] >= 8
+
+
+def _increment_goals(rows: Rows) -> list[str]:
+    """Order of the networks in each repeat; increments of the deployed ones, and time of the plain one run eagerly."""
+    from transfer.measure import report
+    from transfer.measure.goals import goal
+
+    lines = [f"- {line}" for line in report.rankings(rows)]
+    for row in filter(_at_full_size, rows):
+        if (most := _MOST.get(row["name"])) is not None:
+            what = f"increment of {row['name']}, deployed, percent"
+            lines.append(goal(what, row["increment_percent"], most, at_least=False, ends=row["ci95"]))
+        if row["name"] == _SEARCHED:
+            what = f"time of {row['name']}, deployed, in times of the plain network run eagerly"
+            ends = row["time_against_eager_ci95"]
+            lines.append(goal(what, row["time_against_eager"], 0.85, at_least=False, ends=ends, digits=3))
+    return lines
+
+
 def _throughput_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "names", nargs="*", metavar="NAME", help="registered backbones (default: ResNet-50, plain and SE)"
@@ -54,6 +85,24 @@ def _throughput(args: argparse.Namespace) -> Rows:
     return rows
 
 
+def _throughput_goals(rows: Rows) -> list[str]:
+    """How much faster than timm's, run as people run it, the deployed searched network is."""
+    from transfer.measure.goals import goal
+
+    return [
+        goal(
+            f"times as fast as timm's seresnet50 (malloc {row['malloc']}), {row['name']} deployed",
+            row["speedup"],
+            1.3,
+            at_least=True,
+            ends=row["speedup_ci95"],
+            digits=3,
+        )
+        for row in filter(_at_full_size, rows)
+        if row["name"] == _SEARCHED
+    ]
+
+
 def _columns(name: str) -> dict[str, Any]:
     from transfer.measure import report
 
@@ -65,10 +114,12 @@ INCREMENT = Command(
     _increment_options,
     _increment,
     lambda: _columns("INCREMENT"),
+    _increment_goals,
 )
 THROUGHPUT = Command(
     "images a second, beside timm's ResNet-50 and SE-ResNet-50",
     _throughput_options,
     _throughput,
     lambda: _columns("THROUGHPUT"),
+    _throughput_goals,
 )
