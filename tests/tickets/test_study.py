@@ -214,6 +214,18 @@ def test_two_controllers_beside_each_other(two_searches, tmp_path, pictures):
     check_pictures(page, ["exploration.png"])
 
 
+def test_searches_of_one_method_are_told_apart(ean, tmp_path):
+    folders = [ean[0]]
+    for name, args in (("paper", {"variant": "paper"}), ("a", {"variant": "authors"}), ("b", {"variant": "authors"})):
+        (tmp_path / name).mkdir()
+        files.write_search(tmp_path / name, "ean", budget=12)
+        files.edit(tmp_path / name, method_args=args)
+        folders.append(tmp_path / name)
+    said = sections(write_study(tmp_path / "study", searches=folders))["Exploration of the controllers"]
+    names = [row[0] for row in rows(said)]
+    assert names == ["ean", "ean (variant paper)", "ean (variant authors) [a]", "ean (variant authors) [b]"]
+
+
 def test_the_share_of_better_schemes(tables, ean, tmp_path):
     folder, values = ean
     said = sections(write_study(tmp_path / "study", tables=tables[0], searches=[folder]))["Place of what was found"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from transfer.search.markdown import code, number, table
+from transfer.search.markdown import code, number, table, with_args
 from transfer.search.outcome import SearchOutcome
 from transfer.search.published import RESNET38_ITERATIONS, TABLE1, TABLE5, TABLE6
 from transfer.search.study_figures import Exploration, draw_exploration
@@ -21,17 +21,21 @@ TOP = 0.05
 
 
 def named(searches: Sequence[SearchOutcome]) -> dict[str, SearchOutcome]:
-    """The searches by their methods, and by their folders too where methods repeat."""
-    methods = Counter(str(outcome.values["method"]) for outcome in searches)
+    """The searches by their methods and the arguments of these, and by their folders too where both repeat."""
+    methods = Counter(map(_method, searches))
     names: dict[str, SearchOutcome] = {}
     for outcome in searches:
-        name = str(outcome.values["method"])
+        name = _method(outcome)
         if methods[name] > 1:
-            name = f"{name} ({outcome.work_dir.resolve().name})"
+            name = f"{name} [{outcome.work_dir.resolve().name}]"
         while name in names:
             name += "'"
         names[name] = outcome
     return names
+
+
+def _method(outcome: SearchOutcome) -> str:
+    return with_args(outcome.values["method"], outcome.values.get("method_args"))
 
 
 # ---- LTH4SA, Table I, `Top5%?`
