@@ -8,6 +8,7 @@
 supernet = dict(
     config="../supernet/c100_resnet38_full_sa_se_20ep.py",
     seed=0,
+    bn="running",
     options={"val_dataloader.dataset.images": 2000, "test_dataloader.dataset.images": 2000},
 )
 search = dict(method="exhaustive", budget=4096)

@@ -4,5 +4,5 @@
 # Hardware: 1 CPU core, a few minutes.
 # Command: python tools/search.py configs/search/digits_resnet38_table.py
 #          the same on recalibrated statistics: --cfg-options supernet.bn=recalibrated
-supernet = dict(config="../supernet/digits_resnet38_full_sa_se.py", seed=0)
+supernet = dict(config="../supernet/digits_resnet38_full_sa_se.py", seed=0, bn="running")
 search = dict(method="exhaustive", budget=4096)

@@ -180,7 +180,7 @@ def trained(cifar, tmp_path_factory):
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_problem_evaluates_as_the_model_itself_predicts(trained, split):
     config, checkpoint = trained
-    problem = SupernetProblem(config, checkpoint, split=split)
+    problem = SupernetProblem(config, checkpoint, bn="running", split=split)
     assert isinstance(problem, SearchProblem) and problem.depths == DEPTHS
     scheme = ConnectionScheme.parse("1010.0110.0001")
     (found,) = problem.evaluate([scheme])
@@ -206,8 +206,8 @@ def problem_data(config, split):
 
 def test_settings_say_what_an_evaluation_depends_on(trained):
     config, checkpoint = trained
-    running = SupernetProblem(config, checkpoint).settings
-    recalibrated = SupernetProblem(config, checkpoint, bn="recalibrated", calibration_batch=4).settings
+    running = SupernetProblem(config, checkpoint, bn="running").settings
+    recalibrated = SupernetProblem(config, checkpoint, calibration_batch=4).settings
     assert running["data"]["split"] == "val" and running["calibration"] is None
     assert len(running["supernet_sha256"]) == 64 and running["supernet_sha256"] == recalibrated["supernet_sha256"]
     assert recalibrated["calibration"]["images"] == 8 and recalibrated["calibration"]["split"] == "train"

@@ -223,7 +223,7 @@ class SupernetProblem:
     Args:
         config: config file of the supernet's training, or what was read from it.
         checkpoint: the trained supernet.
-        bn: `"running"` or `"recalibrated"` (see `TrieEvaluator`).
+        bn: `"recalibrated"`, on the config's `calibration_dataset`, or `"running"` (see `TrieEvaluator`).
         split: `"val"`; `"test"` evaluates on the config's `test_dataloader`, for tables only: never search on it.
         calibration_batch: images a calibration batch, a divisor of their number.
         seed: of the order in which the loaders for gradient methods shuffle.
@@ -245,7 +245,7 @@ class SupernetProblem:
         config: str | Path | Config,
         checkpoint: str | Path,
         *,
-        bn: str = "running",
+        bn: str = "recalibrated",
         split: str = "val",
         calibration_batch: int = 256,
         seed: int = 0,
