@@ -10,7 +10,11 @@ SHORT = {**FEW, "train_cfg.max_iters": 2, "train_dataloader.batch_size": 8, "def
 def write_config(path, **changes):
     """Writes a search config with some keys changed (`section__key`) and returns its path."""
     sections = {
-        "supernet": {"config": f"{ROOT}/configs/supernet/digits_resnet38_full_share_se.py", "options": SHORT, "bn": "running"},
+        "supernet": {
+            "config": f"{ROOT}/configs/supernet/digits_resnet38_full_share_se.py",
+            "options": SHORT,
+            "bn": "running",
+        },
         "search": {"method": "random", "budget": 6, "seed": 3},
         "standalone": {
             "config": f"{ROOT}/configs/standalone/digits_resnet38.py",

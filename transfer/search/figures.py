@@ -18,8 +18,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BLUE, ORANGE, GREEN, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#000000", "#7F7F7F"
-STYLES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", ":"), (BLACK, "D", "-."))
+PURPLE, YELLOW, SKY = "#CC79A7", "#E69F00", "#56B4E9"  # with the others: Okabe and Ito
+STYLES = (
+    (BLUE, "o", "-"),
+    (ORANGE, "s", "--"),
+    (GREEN, "^", ":"),
+    (BLACK, "D", "-."),
+    (PURPLE, "v", "-"),
+    (YELLOW, "P", "--"),
+    (SKY, "X", "-."),
+    (GREY, "*", "-"),
+)
 DPI = 120
+OVER = 10
+"""Steps over which p-bar is averaged, as a step of one scheme says little."""
 LEAST_FOR_VIOLIN = 5
 """Fewer points are only drawn as points: a density would be invented."""
 
@@ -42,7 +54,7 @@ def pictures(
         path: the PNG.
         size: of all, in inches, of 120 pixels each.
         columns: number of axes.
-        legend: its place in each of them that has labels.
+        legend: its place in each of them that has labels; `"outside"`: one for all, of the first one's labels.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -54,9 +66,12 @@ def pictures(
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)
     yield row
-    for axes in row:
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(framealpha=0.85, edgecolor="none", fontsize="small", loc=legend)
+    if legend == "outside":
+        figure.legend(*row[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    else:
+        for axes in row:
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(framealpha=0.85, edgecolor="none", fontsize="small", loc=legend)
     figure.savefig(path, dpi=DPI, format="png")
 
 
@@ -141,14 +156,16 @@ def draw_p_bar(path: str | Path, searches: Mapping[str, Convergence]) -> None:
 
 
 def plot_p_bar(axes: Axes, searches: Mapping[str, Convergence]) -> None:
-    """p-bar over steps, a line a search."""
+    """p-bar over steps, a line a search: the mean over the last steps, and each step's in a faint line behind it."""
     for (colour, marker, line), (name, search) in zip(itertools.cycle(STYLES), searches.items(), strict=False):
         steps = [snapshot.step for snapshot in search.snapshots]
         p_bar = [snapshot.p_bar for snapshot in search.snapshots]
+        means = [float(np.mean(p_bar[max(0, at - OVER + 1) : at + 1])) for at in range(len(p_bar))]
         every = max(1, len(steps) // 15)
-        axes.plot(steps, p_bar, line, color=colour, marker=marker, markersize=4, markevery=every, label=name)
+        axes.plot(steps, p_bar, "-", color=colour, linewidth=0.6, alpha=0.25)
+        axes.plot(steps, means, line, color=colour, marker=marker, markersize=4, markevery=every, label=name)
     axes.axhline(CONVERGED, color=GREY, linestyle=":", linewidth=1)
-    axes.set(xlabel="step of the search", ylabel="p-bar", ylim=(0.4, 1.03))
+    axes.set(xlabel="step of the search", ylabel=f"p-bar, mean over {OVER} steps", ylim=(0.4, 1.03))
 
 
 def draw_front(path: str | Path, found: Sequence[FrontPoint], front: Sequence[FrontPoint]) -> None:

@@ -31,8 +31,8 @@ class SupernetPlan:
         checkpoint: a trained one; None: it is trained in the search's own folder.
         seed: of its training; None: the config's.
         options: config keys to override, such as `{"val_dataloader.dataset.images": 2000}`, dotted or nested.
-        bn: `"recalibrated"`, the default because its ranking predicts training from scratch (results/search/c100_study),
-            or `"running"`, as the authors' code; see `TrieEvaluator`.
+        bn: `"recalibrated"`, the default because its ranking agrees with training from scratch (see
+            results/search/c100_study); `"running"`, as the authors' code. See `TrieEvaluator`.
         calibration_batch: images a batch of recalibration.
         split: `"val"`; `"test"` for tables of all schemes only, nothing is to be chosen by it.
     """

@@ -110,7 +110,7 @@ class Exploration(NamedTuple):
 
 def draw_exploration(path: str | Path, searches: Mapping[str, Exploration]) -> None:
     """p-bar (LTH4SA, Fig. 5) and the number of distinct schemes drawn so far, over the steps of several searches."""
-    with pictures(path, (10.5, 4.2), 2) as (left, right):
+    with pictures(path, (10.5, 5.0), 2, legend="outside") as (left, right):
         plot_p_bar(left, {name: search.convergence for name, search in searches.items()})
         for (colour, marker, line), (name, search) in zip(itertools.cycle(STYLES), searches.items(), strict=False):
             _plot_distinct(right, search, name, colour, marker, line)
