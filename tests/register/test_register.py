@@ -196,15 +196,16 @@ def test_a_search_from_end_to_end(tmp_path, cards):
         pixels = generator.integers(0, 256, (count, 3072), dtype=np.uint8)
         (data / part).write_bytes(pickle.dumps({"data": pixels, "fine_labels": (np.arange(count) % 100).tolist()}))
     (data / "meta").write_bytes(pickle.dumps({"fine_label_names": [f"class{i}" for i in range(100)]}))
+    few = (("data_root", str(data)), ("val_per_class", 1), ("images", 20))
     loaders = [f"{split}_dataloader.dataset" for split in ("train", "val", "test")]
-    options = {
-        f"{loader}.{key}": value
-        for loader in loaders
-        for key, value in (("data_root", str(data)), ("val_per_class", 1), ("images", 20))
-    }
+    options = {f"{loader}.{key}": value for loader in loaders for key, value in few}
+    calibration = {f"calibration_dataset.{key}": value for key, value in few}
     options |= {"train_cfg.max_iters": 1, "train_dataloader.batch_size": 4, "default_hooks.checkpoint.interval": 1}
     sections = {
-        "supernet": {"config": f"{ROOT}/configs/supernet/c100_resnet38_full_share_se.py", "options": options},
+        "supernet": {
+            "config": f"{ROOT}/configs/supernet/c100_resnet38_full_share_se.py",
+            "options": options | calibration,
+        },
         "search": {"method": "random", "budget": 2},
         "standalone": {
             "config": f"{ROOT}/configs/standalone/c100_resnet38.py",

@@ -29,5 +29,5 @@ def find_data(path: str | Path) -> Path:
     hint = "" if os.environ.get(ENVIRONMENT_VARIABLE) else f" ({ENVIRONMENT_VARIABLE} is not set)"
     raise UserInputError(
         f"data {str(path)!r} not found, looked for {looked}{hint}: put it under data/ or set {ENVIRONMENT_VARIABLE} to "
-        "the folder that holds it; the README's section on real data says where to get it"
+        "the folder that holds it; docs/data.md says where to get it"
     )
