@@ -67,7 +67,9 @@ def pictures(
         axes.set_axisbelow(True)
     yield row
     if legend == "outside":
-        figure.legend(*row[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+        columns = int(size[0] // 3.5)  # inches that a label takes
+        shown = row[0].get_legend_handles_labels()
+        figure.legend(*shown, loc="outside lower center", ncols=columns, frameon=False, fontsize="small")
     else:
         for axes in row:
             if axes.get_legend_handles_labels()[0]:
@@ -101,7 +103,7 @@ def draw_progress(path: str | Path, accuracies: Sequence[float], best: int | Non
 
 def draw_scores(path: str | Path, sets: Sequence[ScoreSet], depths: Sequence[int]) -> None:
     """Connection scores of sets of schemes with their regression lines (LTH4SA, Fig. 3); lines between stages."""
-    with picture(path) as axes:
+    with picture(path, legend="outside") as axes:
         for (colour, marker, line), group in zip(STYLES, sets, strict=False):
             blocks = np.arange(1, len(group.scores) + 1)
             label = f"{group.name} (N={group.count}), slope {group.trend.slope:+.4f}"
