@@ -13,18 +13,18 @@ Row = dict[str, Any]
 Cell = Callable[[Row], str]
 
 
-def number(key: str, digits: int = 2, sign: str = "") -> Cell:
-    """A number with thousands separators; a dash for None.
+def number(key: str, digits: int = 2, flags: str = ",") -> Cell:
+    """A number, with thousands separators unless other format flags are given, such as `"+"`; a dash for None.
 
     >>> number("ms", 1)({"ms": 1234.56}), number("ms")({})
     ('1,234.6', '–')
     """
-    return lambda row: NONE if row.get(key) is None else f"{row[key]:{sign},.{digits}f}"
+    return lambda row: NONE if row.get(key) is None else f"{row[key]:{flags}.{digits}f}"
 
 
-def interval(key: str, digits: int = 2, sign: str = "") -> Cell:
-    """Both ends of an interval; a dash for None."""
-    return lambda row: " to ".join(f"{end:{sign},.{digits}f}" for end in row[key]) if row.get(key) else NONE
+def interval(key: str, digits: int = 2, flags: str = ",") -> Cell:
+    """Both ends of an interval, as `number` has them; a dash for None."""
+    return lambda row: " to ".join(f"{end:{flags}.{digits}f}" for end in row[key]) if row.get(key) else NONE
 
 
 def text(key: str) -> Cell:

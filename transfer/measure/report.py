@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from backbones._files import atomic_path
+from transfer.measure import cells
+from transfer.measure.cells import Cell, Row
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_NONE = "–"
-
-Row = dict[str, Any]
-Columns = dict[str, Callable[[Row], str]]
+Columns = dict[str, Cell]
 """Headers, and the text of a row under each. All but the first two are set flush right."""
 
 
@@ -31,41 +30,30 @@ def table(rows: Sequence[Row], columns: Columns) -> Table:
     return made
 
 
-def _number(key: str, digits: int, sign: str = "") -> Callable[[Row], str]:
-    return lambda row: _NONE if row.get(key) is None else f"{row[key]:{sign}.{digits}f}"
-
-
-def _interval(key: str, digits: int, sign: str = "") -> Callable[[Row], str]:
-    def text(row: Row) -> str:
-        return " to ".join(f"{end:{sign}.{digits}f}" for end in row[key]) if row.get(key) else _NONE
-
-    return text
-
-
 def _published(row: Row) -> str:
     """Every figure that was printed, once."""
-    return " / ".join(f"{value:+.2f}" for value in dict.fromkeys(row["published_percent"].values())) or _NONE
+    return " / ".join(f"{value:+.2f}" for value in dict.fromkeys(row["published_percent"].values())) or cells.NONE
 
 
 INCREMENT: Columns = {
-    "network": lambda row: row["name"],
-    "mode": lambda row: row["mode"],
+    "network": cells.text("name"),
+    "mode": cells.text("mode"),
     "published %": _published,
-    "measured %": _number("increment_percent", 2, "+"),
-    "95 % interval": _interval("ci95", 2, "+"),
-    "ms/image": _number("ms_per_image", 2),
-    "of plain eager": _number("time_against_eager", 3),
-    "peak MB": _number("peak_memory_mb", 0),
-    "parameters": lambda row: f"{row['parameters']:,}",
+    "measured %": cells.number("increment_percent", 2, "+"),
+    "95 % interval": cells.interval("ci95", 2, "+"),
+    "ms/image": cells.number("ms_per_image", 2, ""),
+    "of plain eager": cells.number("time_against_eager", 3, ""),
+    "peak MB": cells.number("peak_memory_mb", 0, ""),
+    "parameters": cells.number("parameters", 0),
 }
 THROUGHPUT: Columns = {
-    "network": lambda row: row["name"],
-    "mode": lambda row: row["mode"],
-    "malloc": lambda row: row["malloc"],
-    "images/s": _number("images_per_second", 2),
-    "ms/image": _number("ms_per_image", 2),
-    "times timm's seresnet50": _number("speedup", 3),
-    "95 % interval": _interval("speedup_ci95", 3),
+    "network": cells.text("name"),
+    "mode": cells.text("mode"),
+    "malloc": cells.text("malloc"),
+    "images/s": cells.number("images_per_second", 2, ""),
+    "ms/image": cells.number("ms_per_image", 2, ""),
+    "times timm's seresnet50": cells.number("speedup", 3, ""),
+    "95 % interval": cells.interval("speedup_ci95", 3, ""),
 }
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TypeVar
 
 from backbones.errors import UserInputError
+
+Subject = TypeVar("Subject")
 
 
 def refuse_other_files(target: Path, names: Sequence[str]) -> None:
@@ -35,6 +38,22 @@ def whole_folder(target: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def write_sections(
+    target: Path, page: str, title: str, sections: Mapping[str, Callable[[Subject, Path], list[str]]], subject: Subject
+) -> Path:
+    """Writes `page` with its pictures as the folder `target` and returns its path.
+
+    A section draws its pictures into the folder and returns its paragraphs; one without any is left out.
+    """
+    with whole_folder(target) as folder:
+        blocks = [f"# {title}"]
+        for heading, section in sections.items():
+            if lines := section(subject, folder):
+                blocks += [f"## {heading}", *lines]
+        (folder / page).write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    return target / page
 
 
 def _swap(new: Path, target: Path, old: Path) -> None:

@@ -13,7 +13,7 @@ from transfer.search import figures
 from transfer.search.markdown import code, interval, one_line, table, with_args
 from transfer.search.objective import FrontPoint, connection_ratio, hypervolume
 from transfer.search.outcome import SearchOutcome
-from transfer.search.page import refuse_other_files, whole_folder
+from transfer.search.page import refuse_other_files, write_sections
 from transfer.search.report_published import published_section
 from transfer.search.report_standalone import standalone_section, ticket_section
 from transfer.search.tickets import (
@@ -49,14 +49,7 @@ def write_report(work_dir: str | Path, out: str | Path | None = None) -> Path:
     target = Path(out) if out is not None else Path(work_dir) / "report"
     refuse_other_files(target, (PAGE, *PICTURES))
     outcome = SearchOutcome.read(work_dir)
-    with whole_folder(target) as folder:
-        blocks = [f"# Search in `{Path(work_dir).resolve().name}`"]
-        for title, section in SECTIONS.items():
-            lines = section(outcome, folder)
-            if lines:
-                blocks += [f"## {title}", *lines]
-        (folder / PAGE).write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
-    return target / PAGE
+    return write_sections(target, PAGE, f"Search in `{Path(work_dir).resolve().name}`", SECTIONS, outcome)
 
 
 # ---- sections: each draws its pictures into the folder and returns its paragraphs; none where it has nothing to say

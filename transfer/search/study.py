@@ -8,7 +8,7 @@ from pathlib import Path
 from backbones._files import sha256_file
 from transfer.search.log import LOG_NAME
 from transfer.search.markdown import code, table
-from transfer.search.page import refuse_other_files, whole_folder
+from transfer.search.page import refuse_other_files, write_sections
 from transfer.search.records import SEARCH, STANDALONE
 from transfer.search.study_alone import distribution_section, prediction_section
 from transfer.search.study_inputs import Inputs
@@ -44,14 +44,7 @@ def write_study(
     target = Path(out)
     refuse_other_files(target, (PAGE, *PICTURES))
     inputs = Inputs.read(tables, searches, standalone)
-    with whole_folder(target) as folder:
-        blocks = ["# Supernets, searches and trainings from scratch"]
-        for title, section in SECTIONS.items():
-            lines = section(inputs, folder)
-            if lines:
-                blocks += [f"## {title}", *lines]
-        (folder / PAGE).write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
-    return target / PAGE
+    return write_sections(target, PAGE, "Supernets, searches and trainings from scratch", SECTIONS, inputs)
 
 
 def _made_from(inputs: Inputs, folder: Path) -> list[str]:

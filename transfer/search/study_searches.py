@@ -86,14 +86,15 @@ def _schemes(entry: Mapping[str, Any]) -> Sequence[str]:
 
 def exploration_section(inputs: Inputs, folder: Path) -> list[str]:
     """How long each controller goes on trying something new."""
-    found = {name: exploration(outcome) for name, outcome in named(inputs.searches).items()}
+    searches = named(inputs.searches)
+    found = {name: exploration(outcome) for name, outcome in searches.items()}
     shown = {name: search for name, search in found.items() if search is not None}
     if not shown:
         return []
     draw_exploration(folder / "exploration.png", shown)
     rows = []
     for name, search in shown.items():
-        convergence, values = search.convergence, named(inputs.searches)[name].values
+        convergence, values = search.convergence, searches[name].values
         at = convergence.converged_at()
         rows.append((name, SHARING[values["sharing"]], values.get("bn"), len(search.steps), convergence.drawn,
                      convergence.distinct, *(_distinct_until(search, step) for step in (20, 100)),
