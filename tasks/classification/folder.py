@@ -38,7 +38,9 @@ class ImageFolder(Dataset):
         images: take a class-balanced subset of this size only.
         size: side of the square in pixels.
         resize: shorter side before the central square is cut out, where there is no `"resized_crop"`.
-        augment: any of `"resized_crop"` (8 to 100 % of the area, 3/4 to 4/3 of the aspect) and `"flip"`.
+        augment: any of `"resized_crop"` (`scale` of the area, 3/4 to 4/3 of the aspect) and `"flip"`.
+        scale: least and greatest share of the area that `"resized_crop"` keeps. Small images and short schedules do
+            better with a greater least share than ImageNet's 8 %.
         seed: of the augmentation, a pure function of (seed, epoch, index).
 
     Attributes:
@@ -59,11 +61,14 @@ class ImageFolder(Dataset):
         size: int = 224,
         resize: int = 256,
         augment: Sequence[str] = (),
+        scale: Sequence[float] = (0.08, 1.0),
         seed: int = 0,
     ) -> None:
         check_split(split)
         if not 1 <= size <= resize:
             raise UserInputError(f"dataset.size={size}: expected 1 to resize={resize}")
+        if len(scale) != 2 or not 0 < scale[0] <= scale[1] <= 1:
+            raise UserInputError(f"dataset.scale={scale!r}: expected two shares of the area, 0 < least <= greatest <= 1")
         folder = find_data(data_root) / ("val" if split == "test" else "train")
         self.classes, files, labels = list_images(folder)
         train = folder.parent / "train"
@@ -72,7 +77,7 @@ class ImageFolder(Dataset):
         chosen = np.arange(len(labels)) if split == "test" else held_out(labels, split, val_per_class, val_seed)
         chosen = chosen[balanced_subset(labels[chosen], images, val_seed)]
         self.files, self.labels = [files[index] for index in chosen], labels[chosen]
-        self.size, self.resize, self.seed = size, resize, seed
+        self.size, self.resize, self.scale, self.seed = size, resize, (scale[0], scale[1]), seed
         self.augment = check_augmentations(augment, AUGMENTATIONS)
         self.metainfo = {
             "name": folder.parent.name,
@@ -81,6 +86,7 @@ class ImageFolder(Dataset):
             "val_seed": val_seed,
             "images": len(self.files),
             "augment": list(self.augment),
+            **({"scale": list(self.scale)} if "resized_crop" in self.augment else {}),
         }
 
     def __len__(self) -> int:
@@ -90,7 +96,7 @@ class ImageFolder(Dataset):
         picture = read_rgb(self.files[index])
         generator = np.random.default_rng((self.seed, getattr(index, "epoch", 0), int(index)))
         if "resized_crop" in self.augment:
-            left, top, width, height = random_box(picture.width, picture.height, generator)
+            left, top, width, height = random_box(picture.width, picture.height, generator, self.scale)
             picture = picture.crop((left, top, left + width, top + height))
             picture = picture.resize((self.size, self.size), Image.Resampling.BILINEAR)
         else:
@@ -134,10 +140,12 @@ def read_rgb(path: str | Path) -> Image.Image:
         raise UserInputError(f"{path}: cannot be decoded ({error}), expected a picture: replace the file") from error
 
 
-def random_box(width: int, height: int, generator: np.random.Generator) -> tuple[int, int, int, int]:
+def random_box(
+    width: int, height: int, generator: np.random.Generator, scale: tuple[float, float] = (0.08, 1.0)
+) -> tuple[int, int, int, int]:
     """Left, top, width, height of Inception's random crop (torchvision's rule, ten tries, then the centre)."""
     for _ in range(10):
-        area = width * height * generator.uniform(0.08, 1.0)
+        area = width * height * generator.uniform(*scale)
         aspect = math.exp(generator.uniform(math.log(3 / 4), math.log(4 / 3)))
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:

@@ -241,16 +241,17 @@ def test_folder_views_are_torchvisions(folder):
         np.testing.assert_array_equal(np.array(central_square(picture, 36, 32)), np.array(expected))
 
 
-def test_random_boxes_lie_inside_and_spread_as_torchvisions():
+@pytest.mark.parametrize("scale", [(0.08, 1.0), (0.35, 0.8)])
+def test_random_boxes_lie_inside_and_spread_as_torchvisions(scale):
     generator = np.random.default_rng(0)
-    boxes = np.array([random_box(60, 40, generator) for _ in range(4000)])
+    boxes = np.array([random_box(60, 40, generator, scale) for _ in range(4000)])
     left, top, width, height = boxes.T
     assert (left >= 0).all() and (top >= 0).all() and (left + width <= 60).all() and (top + height <= 40).all()
     transforms = pytest.importorskip("torchvision.transforms")
     torch.manual_seed(0)
     picture = torch.zeros(3, 40, 60)
     rule = transforms.RandomResizedCrop.get_params
-    theirs = np.array([rule(picture, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(4000)])  # top, left, height, width
+    theirs = np.array([rule(picture, list(scale), [3 / 4, 4 / 3]) for _ in range(4000)])  # top, left, height, width
     for mine, reference in ((width, theirs[:, 3]), (height, theirs[:, 2]), (left, theirs[:, 1]), (top, theirs[:, 0])):
         assert abs(mine.mean() - reference.mean()) < 4 * reference.std() / 2000**0.5
     assert random_box(3, 300, generator)[2:] == (3, 4)  # no try fits: the centre, at the nearest aspect
@@ -273,6 +274,8 @@ def test_folder_names_what_is_wrong(folder, tmp_path):
     (tmp_path / "val" / "c" / "x.jpg").write_bytes(b"")
     with pytest.raises(UserInputError, match="class folders are not those of"):
         ImageFolder(str(tmp_path), split="test")
+    with pytest.raises(UserInputError, match=r"dataset\.scale=\(0, 1\)"):
+        ImageFolder(str(folder), val_per_class=1, scale=(0, 1))
 
 
 # ---- digits
