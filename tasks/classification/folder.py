@@ -68,7 +68,9 @@ class ImageFolder(Dataset):
         if not 1 <= size <= resize:
             raise UserInputError(f"dataset.size={size}: expected 1 to resize={resize}")
         if len(scale) != 2 or not 0 < scale[0] <= scale[1] <= 1:
-            raise UserInputError(f"dataset.scale={scale!r}: expected two shares of the area, 0 < least <= greatest <= 1")
+            raise UserInputError(
+                f"dataset.scale={scale!r}: expected two shares of the area, 0 < least <= greatest <= 1"
+            )
         folder = find_data(data_root) / ("val" if split == "test" else "train")
         self.classes, files, labels = list_images(folder)
         train = folder.parent / "train"
