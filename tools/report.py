@@ -36,7 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def run_search(args: argparse.Namespace) -> int:
     """The report of a search."""
-    from transfer.search.report import write_report
+    from transfer.analysis.report.search import write_report
 
     print(f"wrote {write_report(args.work_dir, args.out)}")
     return 0
@@ -44,7 +44,7 @@ def run_search(args: argparse.Namespace) -> int:
 
 def run_study(args: argparse.Namespace) -> int:
     """The page on supernets."""
-    from transfer.search.study import write_study
+    from transfer.analysis.study.page import write_study
 
     page = write_study(args.out, tables=args.tables, searches=args.searches, standalone=args.standalone)
     print(f"wrote {page}")

@@ -8,15 +8,15 @@ from search_configs import SHORT
 
 from backbones.errors import RunError, UserInputError
 from backbones.scheme import ConnectionScheme
+from transfer.analysis.finished import SearchOutcome
+from transfer.analysis.report.standalone import ticket_of
 from transfer.search import pipeline, stopwatch
 from transfer.search.latency import LatencyTable
 from transfer.search.log import read_log
 from transfer.search.objective import pareto_front
-from transfer.search.outcome import SearchOutcome
 from transfer.search.pipeline import read_result, run_search
 from transfer.search.plan import read_plan
 from transfer.search.problem import Evaluation
-from transfer.search.report_standalone import ticket_of
 
 TIME = {"kind": "time", "lambda1": 20.0, "lambda2": 1.0, "timing": {"batch": 2, "rounds": 2, "clock": "cpu"}}
 COSTS = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0]

@@ -28,7 +28,7 @@ def _search_options(command: argparse.ArgumentParser) -> None:
 
 def _search(args: argparse.Namespace) -> Rows:
     from backbones.errors import UserInputError
-    from transfer.search import contest
+    from transfer.analysis import compare_methods as contest
 
     if args.seeds < 1 or min(args.budgets) < 1:
         raise UserInputError("--seeds and --budgets: expected numbers of at least 1")
@@ -58,7 +58,7 @@ def _to_stderr(line: str) -> None:
 
 
 def _search_markdown(rows: Rows) -> str:
-    from transfer.search import contest
+    from transfer.analysis import compare_methods as contest
 
     problems = dict.fromkeys(row["problem"] for row in rows)
     tables = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from transfer.search import markdown
+from transfer.analysis import markdown
 
 NONE = "–"
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from backbones.errors import UserInputError
+from transfer.analysis.regret import BUDGETS, SEEDS, bootstrap, compare
 from transfer.search.landscapes import PlantedLandscape, TableProblem
 from transfer.search.log import LOG_NAME
 from transfer.search.methods import DEFAULT_METHOD, SearchMethod, get_method, list_methods
 from transfer.search.objective import Objective, Reward
 from transfer.search.pipeline import TABLE
 from transfer.search.problem import settings_of
-from transfer.search.regret import BUDGETS, SEEDS, bootstrap, compare
 
 PLANTED = "planted"
 
@@ -78,7 +78,7 @@ def contest(
     seeds: int = SEEDS,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
-    """Regret of each method on one problem: a row a method and budget (see `transfer.search.regret.Regret`)."""
+    """Regret of each method on one problem: a row a method and budget (see `transfer.analysis.regret.Regret`)."""
     largest = 2 ** sum(problem.depths)
     budgets = [n for n in budgets if n <= largest] or [largest]
     rows = compare(problem, methods, budgets=budgets, seeds=seeds, progress=progress)

@@ -11,11 +11,11 @@ from scipy import stats
 from search_files import EMPTY, FULL, SUPERNET, run
 
 from backbones.errors import UserInputError
+from transfer.analysis.study.inputs import Inputs
+from transfer.analysis.study.page import write_study
 from transfer.cli import run_command
 from transfer.search.landscapes import TableProblem, all_schemes
 from transfer.search.problem import Evaluation
-from transfer.search.study import write_study
-from transfer.search.study_inputs import Inputs
 
 SCHEMES = list(all_schemes(files.DEPTHS))
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from transfer.analysis.tickets import CONVERGED, Convergence, RatioGroup, ScoreSet
 from transfer.search.objective import FrontPoint
-from transfer.search.tickets import CONVERGED, Convergence, RatioGroup, ScoreSet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from transfer.search.figures import BLACK, BLUE, GREY, ORANGE, STYLES, pictures, plot_p_bar
-from transfer.search.tickets import Convergence
+from transfer.analysis.figures import BLACK, BLUE, GREY, ORANGE, STYLES, pictures, plot_p_bar
+from transfer.analysis.tickets import Convergence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,11 +14,11 @@ from search_files import FULL, edit, run
 
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
+from transfer.analysis import figures
+from transfer.analysis.finished import SearchOutcome
+from transfer.analysis.report.search import write_report
 from transfer.cli import run_command
-from transfer.search import figures
 from transfer.search.log import LOG_NAME, LoggedProblem
-from transfer.search.outcome import SearchOutcome
-from transfer.search.report import write_report
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transfer.search.study_statistics import LEAST_TO_DECIDE, Predictions, agreement, difference, permutation_p
+from transfer.analysis.statistics import LEAST_TO_DECIDE, Predictions, agreement, difference, permutation_p
 
 
 def noisy(n, noise, seed=0):

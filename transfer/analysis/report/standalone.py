@@ -7,11 +7,11 @@ from pathlib import Path
 
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
-from transfer.search import figures
-from transfer.search.figures import Point
-from transfer.search.markdown import code, number, table
-from transfer.search.outcome import INCREMENT, STANDALONE, Run, SearchOutcome
-from transfer.search.tickets import (
+from transfer.analysis import figures
+from transfer.analysis.figures import Point
+from transfer.analysis.finished import INCREMENT, STANDALONE, Run, SearchOutcome
+from transfer.analysis.markdown import code, number, table
+from transfer.analysis.tickets import (
     LEAST_PAIRS,
     PUBLISHED_PEARSON,
     PUBLISHED_SAMPLES,

@@ -11,9 +11,7 @@ from scipy import stats
 
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
-from transfer.search.landscapes import PlantedLandscape
-from transfer.search.methods import get_method
-from transfer.search.tickets import (
+from transfer.analysis.tickets import (
     PUBLISHED_PEARSON,
     PUBLISHED_SAMPLES,
     TimeRatio,
@@ -27,6 +25,8 @@ from transfer.search.tickets import (
     read_trace,
     ticket_and_bad_sets,
 )
+from transfer.search.landscapes import PlantedLandscape
+from transfer.search.methods import get_method
 
 DEPTHS = (2, 2, 2)
 SCHEME = ConnectionScheme.parse("10.01.00")

@@ -17,12 +17,12 @@ from typing import Any
 
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
+from transfer.analysis.tickets.convergence import Convergence, read_trace
 from transfer.search.latency import LATENCY, LatencyTable
 from transfer.search.log import LOG_NAME
 from transfer.search.objective import FrontPoint
 from transfer.search.problem import Evaluation
 from transfer.search.records import SEARCH, STANDALONE, Entry, Run, read_evaluations, read_runs, read_search
-from transfer.search.tickets.convergence import Convergence, read_trace
 
 __all__ = ["INCREMENT", "LATENCY", "LOG_NAME", "SEARCH", "STANDALONE", "Entry", "Run", "SearchOutcome"]
 

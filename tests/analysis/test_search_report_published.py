@@ -10,12 +10,12 @@ from test_search_report import rows, sections
 
 from backbones.registry import get_card
 from backbones.scheme import ConnectionScheme
+from transfer.analysis.finished import SearchOutcome
+from transfer.analysis.published import NETWORKS, TABLE1
+from transfer.analysis.report.published import describe_verdict, lines_of
+from transfer.analysis.report.search import write_report
+from transfer.analysis.tickets import TimeRatio, certify
 from transfer.search.latency import LATENCY, Increment, LatencyTable, Timing
-from transfer.search.outcome import SearchOutcome
-from transfer.search.published import NETWORKS, TABLE1
-from transfer.search.report import write_report
-from transfer.search.report_published import describe_verdict, lines_of
-from transfer.search.tickets import TimeRatio, certify
 
 DEPTHS = (4, 4, 4)
 FULL, EMPTY = ConnectionScheme.full(DEPTHS), ConnectionScheme.empty(DEPTHS)

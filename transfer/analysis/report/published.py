@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transfer.search.markdown import code, interval, number, table
-from transfer.search.outcome import INCREMENT, Run, SearchOutcome
-from transfer.search.published import METHODS, NETWORKS, SCHEDULES, TABLE1, Row
-from transfer.search.report_standalone import count_parameters, ticket_of
-from transfer.search.tickets import Certificate
+from transfer.analysis.finished import INCREMENT, Run, SearchOutcome
+from transfer.analysis.markdown import code, interval, number, table
+from transfer.analysis.published import METHODS, NETWORKS, SCHEDULES, TABLE1, Row
+from transfer.analysis.report.standalone import count_parameters, ticket_of
+from transfer.analysis.tickets import Certificate
 
 BESIDE = {"plain": "Original", "full_sa": "Full-SA", "full_share": "Full-Share"}
 """Runs beside the candidates, and what the papers call these networks."""

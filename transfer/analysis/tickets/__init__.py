@@ -3,9 +3,9 @@
 Imports no torch.
 """
 
-from transfer.search.tickets.certificate import Certificate, Condition, TimeRatio, certify
-from transfer.search.tickets.convergence import CONVERGED, Convergence, Snapshot, read_trace
-from transfer.search.tickets.correlation import (
+from transfer.analysis.tickets.certificate import Certificate, Condition, TimeRatio, certify
+from transfer.analysis.tickets.convergence import CONVERGED, Convergence, Snapshot, read_trace
+from transfer.analysis.tickets.correlation import (
     LEAST_PAIRS,
     PUBLISHED_PEARSON,
     PUBLISHED_SAMPLES,
@@ -14,7 +14,7 @@ from transfer.search.tickets.correlation import (
     correlate,
     fisher_interval,
 )
-from transfer.search.tickets.scores import (
+from transfer.analysis.tickets.scores import (
     Found,
     RatioGroup,
     ScoreSet,

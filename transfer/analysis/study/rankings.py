@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from backbones.scheme import ConnectionScheme
-from transfer.search.markdown import table
-from transfer.search.study_figures import Scatter, draw_rankings
-from transfer.search.study_inputs import Inputs, Table
-from transfer.search.study_statistics import SHARES, Agreement, agreement
+from transfer.analysis.markdown import table
+from transfer.analysis.statistics import SHARES, Agreement, agreement
+from transfer.analysis.study.figures import Scatter, draw_rankings
+from transfer.analysis.study.inputs import Inputs, Table
 
 
 class Pair(NamedTuple):

@@ -12,8 +12,8 @@ import transfer.engine  # noqa: F401
 from backbones.errors import UserInputError
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
+from transfer.analysis import compare_methods as contest
 from transfer.cli import run_command
-from transfer.search import contest
 from transfer.search.evaluator import TrieEvaluator
 from transfer.search.landscapes import TableProblem, all_schemes
 from transfer.search.log import LoggedProblem

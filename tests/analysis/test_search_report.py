@@ -12,12 +12,12 @@ from search_files import EMPTY, FULL, edit, run
 
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
-from transfer.search import figures
+from transfer.analysis import figures
+from transfer.analysis.finished import SearchOutcome
+from transfer.analysis.report.search import write_report
+from transfer.analysis.report.standalone import ticket_of
+from transfer.analysis.tickets import by_connection_ratio, read_trace
 from transfer.search.log import LOG_NAME
-from transfer.search.outcome import SearchOutcome
-from transfer.search.report import write_report
-from transfer.search.report_standalone import ticket_of
-from transfer.search.tickets import by_connection_ratio, read_trace
 
 
 def sections(path):

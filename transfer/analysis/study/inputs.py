@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
+from transfer.analysis.finished import SearchOutcome
 from transfer.search.landscapes import TableProblem
-from transfer.search.outcome import SearchOutcome
 from transfer.search.records import STANDALONE, Run, read_object, read_runs
 
 SHARING = {"block": "Full-SA", "stage": "Full-Share"}

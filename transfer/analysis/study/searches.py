@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from transfer.search.markdown import code, number, table, with_args
-from transfer.search.outcome import SearchOutcome
-from transfer.search.published import RESNET38_ITERATIONS, TABLE1, TABLE5, TABLE6
-from transfer.search.study_figures import Exploration, draw_exploration
-from transfer.search.study_inputs import SHARING, Inputs
-from transfer.search.tickets import CONVERGED, Snapshot
+from transfer.analysis.finished import SearchOutcome
+from transfer.analysis.markdown import code, number, table, with_args
+from transfer.analysis.published import RESNET38_ITERATIONS, TABLE1, TABLE5, TABLE6
+from transfer.analysis.study.figures import Exploration, draw_exploration
+from transfer.analysis.study.inputs import SHARING, Inputs
+from transfer.analysis.tickets import CONVERGED, Snapshot
 
 TOP = 0.05
 """Of the schemes: the papers' column `Top5%?`."""

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from backbones._files import sha256_file
+from transfer.analysis.markdown import code, table
+from transfer.analysis.page import refuse_other_files, write_sections
+from transfer.analysis.study.inputs import Inputs
+from transfer.analysis.study.rankings import rankings_section, tables_section
+from transfer.analysis.study.searches import exploration_section, schemes_section, time_section, top_section
+from transfer.analysis.study.standalone import distribution_section, prediction_section
 from transfer.search.log import LOG_NAME
-from transfer.search.markdown import code, table
-from transfer.search.page import refuse_other_files, write_sections
 from transfer.search.records import SEARCH, STANDALONE
-from transfer.search.study_alone import distribution_section, prediction_section
-from transfer.search.study_inputs import Inputs
-from transfer.search.study_rankings import rankings_section, tables_section
-from transfer.search.study_searches import exploration_section, schemes_section, time_section, top_section
 
 PAGE = "study.md"
 PICTURES = ("ranking_*.png", "prediction_*.png", "distribution.png", "exploration.png")

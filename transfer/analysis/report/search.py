@@ -1,6 +1,6 @@
 """One page on a finished search: `report.md` with tables and pictures, from its work directory.
 
-`write_report` reads what `transfer.search.outcome` describes. torch is imported only to count parameters.
+`write_report` reads what `transfer.analysis.finished` describes. torch is imported only to count parameters.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from backbones.scheme import ConnectionScheme
-from transfer.search import figures
-from transfer.search.markdown import code, interval, one_line, table, with_args
-from transfer.search.objective import FrontPoint, connection_ratio, hypervolume
-from transfer.search.outcome import SearchOutcome
-from transfer.search.page import refuse_other_files, write_sections
-from transfer.search.report_published import published_section
-from transfer.search.report_standalone import standalone_section, ticket_section
-from transfer.search.tickets import (
+from transfer.analysis import figures
+from transfer.analysis.finished import SearchOutcome
+from transfer.analysis.markdown import code, interval, one_line, table, with_args
+from transfer.analysis.page import refuse_other_files, write_sections
+from transfer.analysis.report.published import published_section
+from transfer.analysis.report.standalone import standalone_section, ticket_section
+from transfer.analysis.tickets import (
     CONVERGED,
     Convergence,
     Found,
@@ -25,6 +24,7 @@ from transfer.search.tickets import (
     extreme_sets,
     ticket_and_bad_sets,
 )
+from transfer.search.objective import FrontPoint, connection_ratio, hypervolume
 
 PAGE = "report.md"
 PICTURES = ("progress.png", "scores.png", "ratios.png", "p_bar.png", "front.png", "correlation.png")
