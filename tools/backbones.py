@@ -252,7 +252,7 @@ def _card_of_search(args: argparse.Namespace) -> BackboneCard:
     _refuse_beside(args, (*_NETWORK, "weights"))
     if args.name is None:
         raise UserInputError(f"register: {args.source} is the folder of a search, expected --name arch.tag beside it")
-    from transfer.register import register_search
+    from transfer.pipeline.register import register_search
 
     return register_search(
         args.source, args.name, scheme=args.scheme, run=args.training, directory=args.into, licence=args.licence

@@ -37,9 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     import transfer.engine  # noqa: F401  (guards and registries)
     from transfer.engine.config_check import parse_options
     from transfer.engine.runner_setup import choose_device
-    from transfer.search.engines import get_engine
-    from transfer.search.pipeline import run_search
-    from transfer.search.plan import read_plan
+    from transfer.pipeline.config import read_plan
+    from transfer.pipeline.engines import get_engine
+    from transfer.pipeline.run import run_search
 
     choose_device(args.device)
     options = parse_options(args.cfg_options)

@@ -48,10 +48,10 @@ def main(argv: list[str] | None = None) -> int:
     from backbones.errors import UserInputError
     from transfer.engine.config_check import parse_options
     from transfer.engine.runner_setup import choose_device
-    from transfer.search import sample
-    from transfer.search.engines import get_engine
-    from transfer.search.pipeline import supernet_config
-    from transfer.search.plan import read_plan
+    from transfer.pipeline import sample
+    from transfer.pipeline.config import read_plan
+    from transfer.pipeline.engines import get_engine
+    from transfer.pipeline.run import supernet_config
 
     choose_device(args.device)
     options = parse_options(args.cfg_options)

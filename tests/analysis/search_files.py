@@ -6,7 +6,7 @@ import json
 import torch
 
 from backbones.scheme import ConnectionScheme
-from transfer.search.landscapes import PlantedLandscape
+from transfer.search.known_problems import PlantedLandscape
 from transfer.search.log import LOG_NAME, LoggedProblem
 from transfer.search.methods import get_method
 

@@ -15,7 +15,7 @@ from backbones.scheme import ConnectionScheme
 from transfer.analysis import compare_methods as contest
 from transfer.cli import run_command
 from transfer.search.evaluator import TrieEvaluator
-from transfer.search.landscapes import TableProblem, all_schemes
+from transfer.search.known_problems import TableProblem, all_schemes
 from transfer.search.log import LoggedProblem
 from transfer.search.problem import Evaluation
 

@@ -15,7 +15,7 @@ from transfer.analysis.published import NETWORKS, TABLE1
 from transfer.analysis.report.published import describe_verdict, lines_of
 from transfer.analysis.report.search import write_report
 from transfer.analysis.tickets import TimeRatio, certify
-from transfer.search.latency import LATENCY, Increment, LatencyTable, Timing
+from transfer.measure.latency import LATENCY, Increment, LatencyTable, Timing
 
 DEPTHS = (4, 4, 4)
 FULL, EMPTY = ConnectionScheme.full(DEPTHS), ConnectionScheme.empty(DEPTHS)

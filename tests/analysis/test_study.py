@@ -14,7 +14,7 @@ from backbones.errors import UserInputError
 from transfer.analysis.study.inputs import Inputs
 from transfer.analysis.study.page import write_study
 from transfer.cli import run_command
-from transfer.search.landscapes import TableProblem, all_schemes
+from transfer.search.known_problems import TableProblem, all_schemes
 from transfer.search.problem import Evaluation
 
 SCHEMES = list(all_schemes(files.DEPTHS))

@@ -25,7 +25,7 @@ from transfer.analysis.tickets import (
     read_trace,
     ticket_and_bad_sets,
 )
-from transfer.search.landscapes import PlantedLandscape
+from transfer.search.known_problems import PlantedLandscape
 from transfer.search.methods import get_method
 
 DEPTHS = (2, 2, 2)

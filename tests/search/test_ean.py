@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from transfer.search.controller import (
+from transfer.search.known_problems import PlantedLandscape
+from transfer.search.methods import get_method
+from transfer.search.methods._controller import (
     Controller,
     Curiosity,
     ReplayBuffer,
@@ -14,12 +16,10 @@ from transfer.search.controller import (
     reuse_loss,
     running_mean,
 )
-from transfer.search.ean_variants import VARIANTS, Authors, scrambled
-from transfer.search.landscapes import PlantedLandscape
-from transfer.search.ledger import Ledger
-from transfer.search.methods import get_method
+from transfer.search.methods._ean_variants import VARIANTS, Authors, scrambled
 from transfer.search.methods.enas import RecurrentController
 from transfer.search.objective import Reward
+from transfer.search.session import Ledger
 
 M = 5
 

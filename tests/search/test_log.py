@@ -10,7 +10,7 @@ import torch
 
 from backbones.errors import RunError, UserInputError
 from backbones.scheme import ConnectionScheme
-from transfer.search.landscapes import PlantedLandscape, TableProblem
+from transfer.search.known_problems import PlantedLandscape, TableProblem
 from transfer.search.log import LoggedProblem, read_log
 from transfer.search.methods import get_method
 from transfer.search.problem import Evaluation

@@ -11,12 +11,12 @@ import torch
 
 from backbones.errors import RunError, UserInputError
 from backbones.scheme import ConnectionScheme
-from transfer.search.landscapes import PlantedLandscape, TableProblem, all_schemes, tabulate
-from transfer.search.ledger import Ledger
+from transfer.search.known_problems import PlantedLandscape, TableProblem, all_schemes, tabulate
 from transfer.search.methods import DEFAULT_METHOD, SearchMethod, get_method, list_methods
+from transfer.search.methods._quadratic import Quadratic, QuadraticRegression
 from transfer.search.objective import Reward, hypervolume, pareto_front
 from transfer.search.problem import Evaluation
-from transfer.search.quadratic import Quadratic, QuadraticRegression
+from transfer.search.session import Ledger
 
 OPTIONAL = {"nsga2": "pymoo", "tpe": "optuna"}
 DEPTHS = (3, 2, 3)

@@ -11,11 +11,11 @@ from torch.optim import SGD
 from backbones.errors import UserInputError
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
-from transfer.search.landscapes import PlantedLandscape
+from transfer.search.known_problems import PlantedLandscape
 from transfer.search.methods import get_method
+from transfer.search.methods._gradient import Relaxation
+from transfer.search.methods._relaxation import Darts, MiLeNas, Rarts, descent_rates, gradients, mixed_product, moved
 from transfer.search.problem import Evaluation
-from transfer.search.relaxed import Darts, MiLeNas, Rarts, descent_rates, gradients, mixed_product, moved
-from transfer.search.relaxed_search import Relaxation
 
 PAIRS = [(10.0, 10.0), (10.0, 20.0), (5.0, 10.0), (20.0, 20.0)]
 GRADIENT_METHODS = ["darts", "milenas", "rarts"]

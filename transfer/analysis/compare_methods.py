@@ -12,11 +12,11 @@ import torch
 
 from backbones.errors import UserInputError
 from transfer.analysis.regret import BUDGETS, SEEDS, bootstrap, compare
-from transfer.search.landscapes import PlantedLandscape, TableProblem
+from transfer.pipeline.run import TABLE
+from transfer.search.known_problems import PlantedLandscape, TableProblem
 from transfer.search.log import LOG_NAME
 from transfer.search.methods import DEFAULT_METHOD, SearchMethod, get_method, list_methods
 from transfer.search.objective import Objective, Reward
-from transfer.search.pipeline import TABLE
 from transfer.search.problem import settings_of
 
 PLANTED = "planted"

@@ -4,7 +4,7 @@ WORK_DIR/search.json          written when the search has ended
 WORK_DIR/evaluations.jsonl    the log (transfer/search/log.py); later evaluations may have been added at its end
 WORK_DIR/standalone.json      optional: trainings of candidates and references, from scratch
 WORK_DIR/increment.json       optional: their time increments, as `tools/benchmark.py increment` writes them
-WORK_DIR/latency.json         optional: time increments of single blocks (transfer/search/latency.py)
+WORK_DIR/latency.json         optional: time increments of single blocks (transfer/measure/latency.py)
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.analysis.tickets.convergence import Convergence, read_trace
-from transfer.search.latency import LATENCY, LatencyTable
+from transfer.measure.latency import LATENCY, LatencyTable
+from transfer.pipeline.artefacts import SEARCH, STANDALONE, Entry, Run, read_evaluations, read_runs, read_search
 from transfer.search.log import LOG_NAME
 from transfer.search.objective import FrontPoint
 from transfer.search.problem import Evaluation
-from transfer.search.records import SEARCH, STANDALONE, Entry, Run, read_evaluations, read_runs, read_search
 
 __all__ = ["INCREMENT", "LATENCY", "LOG_NAME", "SEARCH", "STANDALONE", "Entry", "Run", "SearchOutcome"]
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from backbones.scheme import ConnectionScheme
-from transfer.search.ledger import SearchResult
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
 from transfer.search.problem import SearchProblem
+from transfer.search.session import SearchResult
 
 BUDGETS = (32, 64, 128, 256)
 SEEDS = 20
@@ -21,7 +21,7 @@ RESAMPLES = 2000
 
 
 class KnownProblem(SearchProblem, Protocol):
-    """A search problem whose optimum is known (see `transfer.search.landscapes`)."""
+    """A search problem whose optimum is known (see `transfer.search.known_problems`)."""
 
     def truth(self, scheme: ConnectionScheme, objective: Objective) -> float:
         """What a scheme is worth, free of noise."""

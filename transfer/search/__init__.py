@@ -9,13 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transfer.search.landscapes import PlantedLandscape, TableProblem
-    from transfer.search.ledger import Record, SearchResult
+    from transfer.search.known_problems import PlantedLandscape, TableProblem
     from transfer.search.log import LoggedProblem
     from transfer.search.methods import get_method, list_methods
     from transfer.search.methods.base import SearchMethod
     from transfer.search.objective import BlockCost, Objective, Reward, TimeReward, hypervolume, pareto_front
     from transfer.search.problem import Evaluation, SearchProblem
+    from transfer.search.session import Record, SearchResult
 
 __all__ = [
     "BlockCost",
@@ -37,8 +37,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "landscapes": ("PlantedLandscape", "TableProblem"),
-    "ledger": ("Record", "SearchResult"),
+    "known_problems": ("PlantedLandscape", "TableProblem"),
+    "session": ("Record", "SearchResult"),
     "log": ("LoggedProblem",),
     "methods": ("SearchMethod", "get_method", "list_methods"),
     "objective": ("BlockCost", "Objective", "Reward", "TimeReward", "hypervolume", "pareto_front"),

@@ -61,7 +61,7 @@ class TimeReward:
 
     Args:
         per_block: inference-time increment of connecting each block, in percent of the plain network's time; the
-            increment of a scheme is their sum (see `transfer.search.latency` for how far that is true).
+            increment of a scheme is their sum (see `transfer.measure.latency` for how far that is true).
         lambda1: weight of the saving.
         lambda2: weight of the accuracy in percent.
         loss_weight: weight of the loss.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.analysis.finished import SearchOutcome
-from transfer.search.landscapes import TableProblem
-from transfer.search.records import STANDALONE, Run, read_object, read_runs
+from transfer.pipeline.artefacts import STANDALONE, Run, read_object, read_runs
+from transfer.search.known_problems import TableProblem
 
 SHARING = {"block": "Full-SA", "stage": "Full-Share"}
 """What the papers call a supernet with a module a block, and one with a module a stage."""

@@ -12,8 +12,8 @@ from transfer.analysis.study.inputs import Inputs
 from transfer.analysis.study.rankings import rankings_section, tables_section
 from transfer.analysis.study.searches import exploration_section, schemes_section, time_section, top_section
 from transfer.analysis.study.standalone import distribution_section, prediction_section
+from transfer.pipeline.artefacts import SEARCH, STANDALONE
 from transfer.search.log import LOG_NAME
-from transfer.search.records import SEARCH, STANDALONE
 
 PAGE = "study.md"
 PICTURES = ("ranking_*.png", "prediction_*.png", "distribution.png", "exploration.png")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
-from transfer.search.ledger import Ledger, SearchOver, SearchResult
 from transfer.search.objective import Objective, Reward
 from transfer.search.problem import SearchProblem
+from transfer.search.session import Ledger, SearchOver, SearchResult
 
 if TYPE_CHECKING:
     import torch

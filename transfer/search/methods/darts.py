@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from backbones.errors import UserInputError
+from transfer.search.methods._gradient import Relaxation, RelaxedSearch
+from transfer.search.methods._relaxation import Darts
 from transfer.search.objective import Objective
-from transfer.search.relaxed import Darts
-from transfer.search.relaxed_search import Relaxation, RelaxedSearch
 
 
 class DartsSearch(RelaxedSearch):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from backbones.errors import UserInputError, did_you_mean
-from transfer.search.ean_variants import VARIANTS
-from transfer.search.ledger import Ledger
+from transfer.search.methods._ean_variants import VARIANTS
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
+from transfer.search.session import Ledger
 
 
 class EfficientAttentionNetwork(SearchMethod):
@@ -17,7 +17,7 @@ class EfficientAttentionNetwork(SearchMethod):
     Args:
         objective: sparsity and validation reward together; curiosity comes on top. See `SearchMethod`.
         variant: `"fixed"`; `"paper"`, as the papers say; `"authors"`, as the released code does, oddities included
-            (see `transfer.search.ean_variants`).
+            (see `transfer.search.methods._ean_variants`).
     """
 
     def __init__(self, objective: Objective | None = None, variant: str = "fixed") -> None:

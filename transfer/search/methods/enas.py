@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transfer.search._random import seeded
-from transfer.search.controller import running_mean
-from transfer.search.ledger import Ledger
+from transfer.search.methods._controller import running_mean
+from transfer.search.methods._random import seeded
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
+from transfer.search.session import Ledger
 
 HIDDEN = 100
 TEMPERATURE, SQUASH = 5.0, 2.5

@@ -7,10 +7,10 @@ from collections import deque
 import numpy as np
 import torch
 
-from transfer.search._random import numpy_generator
-from transfer.search.ledger import Ledger, Record
+from transfer.search.methods._random import numpy_generator
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
+from transfer.search.session import Ledger, Record
 
 
 class RegularisedEvolution(SearchMethod):

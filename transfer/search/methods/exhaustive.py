@@ -6,9 +6,9 @@ import itertools
 
 import torch
 
-from transfer.search.landscapes import all_schemes
-from transfer.search.ledger import Ledger
+from transfer.search.known_problems import all_schemes
 from transfer.search.methods.base import SearchMethod
+from transfer.search.session import Ledger
 
 BATCH = 512
 

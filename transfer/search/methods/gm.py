@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from transfer.search.pruning import PruningMethod, top
+from transfer.search.methods._pruning import PruningMethod, top
 
 
 class GeometricMedian(PruningMethod):

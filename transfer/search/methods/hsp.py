@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from transfer.search.ledger import Ledger
 from transfer.search.methods.base import SearchMethod
+from transfer.search.session import Ledger
 
 
 class HeuristicSelection(SearchMethod):

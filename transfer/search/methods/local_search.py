@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from backbones.scheme import ConnectionScheme
-from transfer.search._random import numpy_generator
-from transfer.search.ledger import Ledger
+from transfer.search.methods._random import numpy_generator
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
+from transfer.search.session import Ledger
 
 
 class LocalSearch(SearchMethod):

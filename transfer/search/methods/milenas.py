@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from transfer.search.methods._gradient import Relaxation, RelaxedSearch
+from transfer.search.methods._relaxation import MiLeNas
 from transfer.search.objective import Objective
-from transfer.search.relaxed import MiLeNas
-from transfer.search.relaxed_search import Relaxation, RelaxedSearch
 
 
 class MiLeNasSearch(RelaxedSearch):

@@ -10,10 +10,10 @@ import torch
 
 from backbones.errors import RunError
 from backbones.scheme import ConnectionScheme
-from transfer.search._random import draw_seed
-from transfer.search.ledger import Ledger
+from transfer.search.methods._random import draw_seed
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective, connection_ratio, pareto_front
+from transfer.search.session import Ledger
 
 
 class NonDominatedSorting(SearchMethod):

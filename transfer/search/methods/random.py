@@ -6,9 +6,9 @@ import torch
 
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
-from transfer.search.ledger import Ledger
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
+from transfer.search.session import Ledger
 
 BATCH = 64
 

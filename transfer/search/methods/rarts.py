@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 
+from transfer.search.methods._gradient import Relaxation, RelaxedSearch
+from transfer.search.methods._relaxation import Rarts
 from transfer.search.objective import Objective
-from transfer.search.relaxed import Rarts
-from transfer.search.relaxed_search import Relaxation, RelaxedSearch
 
 
 class RartsSearch(RelaxedSearch):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from transfer.search._random import numpy_generator
-from transfer.search.ledger import Ledger
+from transfer.search.methods._quadratic import Quadratic, QuadraticRegression
+from transfer.search.methods._random import numpy_generator
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
-from transfer.search.quadratic import Quadratic, QuadraticRegression
+from transfer.search.session import Ledger
 
 STARTS = 16
 INCUMBENTS = 3

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from backbones.errors import RunError
-from transfer.search._random import draw_seed
-from transfer.search.ledger import Ledger
+from transfer.search.methods._random import draw_seed
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
+from transfer.search.session import Ledger
 
 
 class ParzenEstimator(SearchMethod):

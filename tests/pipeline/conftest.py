@@ -1,4 +1,4 @@
-"""Fixtures of the registration's tests."""
+"""Searches on a handful of digits, finished ones to register, and the command that does it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,34 @@ from pathlib import Path
 
 import pytest
 from register_files import write_work_dir
+from search_configs import write_config
 
+import transfer.engine  # noqa: F401
 from transfer.cli import run_command
+from transfer.pipeline.config import read_plan
+from transfer.pipeline.run import run_search
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a search config with some keys changed; returns its path."""
+
+    def write(**changes):
+        return write_config(tmp_path / "config.py", **changes)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def supernet(tmp_path_factory):
+    """A checkpoint of a supernet, hardly trained."""
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    folder = tmp_path_factory.mktemp("supernet")
+    path = write_config(folder / "config.py", search={"method": "random", "budget": 1}, standalone="left out")
+    assert run_search(read_plan(path), folder / "work") == 0
+    return folder / "work" / "supernet" / "iter_2.pth"
 
 
 @pytest.fixture(scope="session")

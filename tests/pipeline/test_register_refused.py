@@ -10,7 +10,7 @@ from register_files import BEST, EMPTY, NAME, SUPERNET, classifier, read, replac
 
 from backbones.errors import UserInputError
 from backbones.weights import sha256_file
-from transfer.register import _check_name, register_search
+from transfer.pipeline.register import _check_name, register_search
 from transfer.search.log import LOG_NAME
 
 

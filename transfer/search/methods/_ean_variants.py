@@ -8,8 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from transfer.search._random import seeded
-from transfer.search.controller import (
+from transfer.search.methods._controller import (
     Controller,
     Curiosity,
     ReplayBuffer,
@@ -19,7 +18,8 @@ from transfer.search.controller import (
     reuse_loss,
     running_mean,
 )
-from transfer.search.ledger import Ledger
+from transfer.search.methods._random import seeded
+from transfer.search.session import Ledger
 
 LEARNING_RATE = 5e-2
 REUSE_AFTER = 10

@@ -12,9 +12,9 @@ import torch
 from search_configs import ROOT, SHORT
 
 from transfer.cli import run_command
-from transfer.search import pipeline
+from transfer.pipeline import run as pipeline
+from transfer.pipeline.run import read_result
 from transfer.search.log import LoggedProblem, read_log
-from transfer.search.pipeline import read_result
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 

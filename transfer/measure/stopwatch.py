@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
+from transfer.measure.latency import Increment, LatencyTable, Timing
 from transfer.measure.machine import describe_machine
 from transfer.measure.networks import settle
 from transfer.measure.timing import CLOCKS, interleaved, paired_ratio, synchroniser
-from transfer.search.latency import Increment, LatencyTable, Timing
 
 RANDOM_SCHEMES = 6
 """Schemes of connection probability 0.5, beside the one of all blocks, that sums are held against."""

@@ -10,12 +10,13 @@ from backbones.errors import RunError, UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.analysis.finished import SearchOutcome
 from transfer.analysis.report.standalone import ticket_of
-from transfer.search import pipeline, stopwatch
-from transfer.search.latency import LatencyTable
+from transfer.measure import stopwatch
+from transfer.measure.latency import LatencyTable
+from transfer.pipeline import run as pipeline
+from transfer.pipeline.config import read_plan
+from transfer.pipeline.run import read_result, run_search
 from transfer.search.log import read_log
 from transfer.search.objective import pareto_front
-from transfer.search.pipeline import read_result, run_search
-from transfer.search.plan import read_plan
 from transfer.search.problem import Evaluation
 
 TIME = {"kind": "time", "lambda1": 20.0, "lambda2": 1.0, "timing": {"batch": 2, "rounds": 2, "clock": "cpu"}}

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from backbones.errors import UserInputError
-from transfer.search.ledger import Ledger
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
 from transfer.search.problem import supernet_in
+from transfer.search.session import Ledger
 
 
 class PruningMethod(SearchMethod):

@@ -12,7 +12,7 @@ from backbones._files import sha256_file
 from backbones.scheme import ConnectionScheme
 from tasks.classification import Classifier
 from transfer.engine.checkpoint import backbone_meta
-from transfer.search.landscapes import PlantedLandscape
+from transfer.search.known_problems import PlantedLandscape
 from transfer.search.log import LOG_NAME, LoggedProblem
 from transfer.search.methods import get_method
 

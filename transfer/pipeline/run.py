@@ -37,17 +37,17 @@ from transfer.engine.config_check import apply_options, load_config
 from transfer.engine.progress import duration
 from transfer.engine.testing import as_json
 from transfer.engine.training import explained, locked, say, train
-from transfer.search.account import describe_objective, describe_search, front_lines, network_of
-from transfer.search.engines import Engine, Serial
-from transfer.search.landscapes import TableProblem
-from transfer.search.latency import LATENCY
+from transfer.measure.latency import LATENCY
+from transfer.pipeline.artefacts import SEARCH, STANDALONE, read_search
+from transfer.pipeline.config import SearchPlan
+from transfer.pipeline.describe import describe_objective, describe_search, front_lines, network_of
+from transfer.pipeline.engines import Engine, Serial
+from transfer.pipeline.stages.standalone import check_standalone, train_candidates
+from transfer.pipeline.stages.times import given_table, latency_table, table_of_supernet, write_increments
+from transfer.search.known_problems import TableProblem
 from transfer.search.log import LOG_NAME, LoggedProblem
-from transfer.search.plan import SearchPlan
 from transfer.search.problem import Evaluation, SearchProblem
-from transfer.search.records import SEARCH, STANDALONE, read_search
-from transfer.search.standalone import check_standalone, train_candidates
 from transfer.search.supernet import SupernetProblem, beta_of
-from transfer.search.times import given_table, latency_table, table_of_supernet, write_increments
 
 TABLE = "table.json.gz"
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -59,11 +59,11 @@ def run_search(
     """Does what a search config says, and returns the exit status: 0, or 128 + the number of a signal that stopped it.
 
     Args:
-        plan: see `transfer.search.plan.read_plan`.
+        plan: see `transfer.pipeline.config.read_plan`.
         work_dir: where everything goes; one search at a time.
         resume: go on with what the folder holds; otherwise it must not hold a search.
         amp: mixed precision in the trainings. Schemes are always evaluated in full precision.
-        engine: where evaluations and stand-alone trainings run (`transfer.search.engines`); default in this process.
+        engine: where evaluations and stand-alone trainings run (`transfer.pipeline.engines`); default in this process.
 
     Raises:
         UserInputError: wrong input, or a folder with another search.

@@ -24,12 +24,12 @@ from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.checkpoint import newest_checkpoint, write_atomically
 from transfer.engine.testing import as_json
 from transfer.engine.training import explained, locked, say
-from transfer.search.engines import Engine, Serial
-from transfer.search.landscapes import TableProblem
-from transfer.search.pipeline import supernet_config
-from transfer.search.plan import SearchPlan
-from transfer.search.records import FORMAT, SEARCH, STANDALONE, read_object
-from transfer.search.standalone import Network, check_standalone, train_one
+from transfer.pipeline.artefacts import FORMAT, SEARCH, STANDALONE, read_object
+from transfer.pipeline.config import SearchPlan
+from transfer.pipeline.engines import Engine, Serial
+from transfer.pipeline.run import supernet_config
+from transfer.pipeline.stages.standalone import Network, check_standalone, train_one
+from transfer.search.known_problems import TableProblem
 
 Picked = dict[ConnectionScheme, str]
 """Schemes in the order in which they are trained, each with how it was picked."""

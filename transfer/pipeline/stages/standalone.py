@@ -20,9 +20,9 @@ from transfer.engine.config_check import apply_options, load_config
 from transfer.engine.progress import numbers, training_seconds
 from transfer.engine.testing import as_json, evaluate
 from transfer.engine.training import say, train
-from transfer.search.engines import Engine
-from transfer.search.plan import SearchPlan, StandalonePlan
-from transfer.search.records import FORMAT, STANDALONE, read_object
+from transfer.pipeline.artefacts import FORMAT, STANDALONE, read_object
+from transfer.pipeline.config import SearchPlan, StandalonePlan
+from transfer.pipeline.engines import Engine
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,11 @@ from transfer.engine.backbone import RegisteredBackbone, without_initial_weights
 from transfer.engine.checkpoint import write_atomically
 from transfer.engine.testing import as_json
 from transfer.engine.training import say
+from transfer.measure.latency import LATENCY, LatencyTable
 from transfer.measure.machine import describe_machine
-from transfer.search.latency import LATENCY, LatencyTable
-from transfer.search.plan import SearchPlan
-from transfer.search.standalone import Network, standalone_config, wanted_networks
-from transfer.search.stopwatch import measure_latency, time_networks
+from transfer.measure.stopwatch import measure_latency, time_networks
+from transfer.pipeline.config import SearchPlan
+from transfer.pipeline.stages.standalone import Network, standalone_config, wanted_networks
 
 # ---- single blocks
 

@@ -10,12 +10,12 @@ from scipy import stats
 from backbones.errors import UserInputError
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
+from transfer.measure import stopwatch
+from transfer.measure.latency import CLOCKS, LatencyTable, Timing
+from transfer.measure.stopwatch import measure_latency, time_networks
 from transfer.measure.timing import CLOCKS as MEASURED_CLOCKS
-from transfer.search import stopwatch
-from transfer.search.latency import CLOCKS, LatencyTable, Timing
 from transfer.search.objective import Reward, TimeReward, cost_of, hypervolume, pareto_front
 from transfer.search.problem import Evaluation
-from transfer.search.stopwatch import measure_latency, time_networks
 
 DEPTHS, BLOCKS = (2, 2, 2), 6
 COSTS = np.array([3.0, 5.0, 1.0, 2.0, 8.0, 4.0])

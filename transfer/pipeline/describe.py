@@ -16,11 +16,11 @@ from backbones.scheme import ConnectionScheme
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.progress import training_seconds
 from transfer.engine.testing import as_json
-from transfer.search.ledger import Record, SearchResult
+from transfer.pipeline.artefacts import FORMAT
+from transfer.pipeline.config import SearchPlan
 from transfer.search.log import LoggedProblem
 from transfer.search.objective import Objective, cost_of, hypervolume, pareto_front
-from transfer.search.plan import SearchPlan
-from transfer.search.records import FORMAT
+from transfer.search.session import Record, SearchResult
 from transfer.search.supernet import beta_of
 
 

@@ -12,11 +12,11 @@ from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
 from backbones.weights import sha256_file
 from transfer.cli import run_command
-from transfer.search import pipeline
-from transfer.search.engines import get_engine
+from transfer.pipeline import run as pipeline
+from transfer.pipeline.config import read_plan
+from transfer.pipeline.engines import get_engine
+from transfer.pipeline.run import read_result, run_search
 from transfer.search.log import read_log
-from transfer.search.pipeline import read_result, run_search
-from transfer.search.plan import read_plan
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 

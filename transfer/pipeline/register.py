@@ -17,8 +17,7 @@ from backbones.card import INPUTS, BackboneCard, Figures, ParameterCount, Proven
 from backbones.errors import RunError, UserInputError, did_you_mean
 from backbones.registry import build, register_backbone
 from backbones.scheme import ConnectionScheme
-from transfer.search.log import LOG_NAME
-from transfer.search.records import (
+from transfer.pipeline.artefacts import (
     AGAIN,
     GO_ON,
     SEARCH,
@@ -30,6 +29,7 @@ from transfer.search.records import (
     read_runs,
     read_search,
 )
+from transfer.search.log import LOG_NAME
 
 _TRAIN_AGAIN = "delete that training and let `tools/search.py` train it again"
 

@@ -11,12 +11,12 @@ import torch
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.analysis.regret import bootstrap, compare, regret_curve
-from transfer.search.landscapes import PlantedLandscape, TableProblem, all_schemes, tabulate
-from transfer.search.ledger import Record, SearchResult
+from transfer.search.known_problems import PlantedLandscape, TableProblem, all_schemes, tabulate
 from transfer.search.log import LoggedProblem
 from transfer.search.methods import SearchMethod, get_method
 from transfer.search.objective import BlockCost, Reward, TimeReward
 from transfer.search.problem import Evaluation
+from transfer.search.session import Record, SearchResult
 
 
 @pytest.mark.parametrize("depths", [(1,), (2,), (3, 1), (4, 4), (3, 4, 2)])

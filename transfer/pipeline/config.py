@@ -13,7 +13,7 @@ from typing import Any
 from mmengine.config import Config
 
 from backbones.errors import UserInputError, did_you_mean
-from transfer.search.latency import LatencyTable, Timing
+from transfer.measure.latency import LatencyTable, Timing
 from transfer.search.methods import DEFAULT_METHOD, get_method
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective, Reward, TimeReward, cost_of

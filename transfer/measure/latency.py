@@ -1,6 +1,6 @@
 """What connecting each block costs in time on this machine: the table behind the objective of measured time.
 
-`transfer.search.stopwatch` measures it; imports no torch.
+`transfer.measure.stopwatch` measures it; imports no torch.
 """
 
 from __future__ import annotations

@@ -21,18 +21,18 @@ from torch import Tensor
 from backbones.errors import RunError, UserInputError
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
-from transfer.search._random import seeded
-from transfer.search.ledger import CANDIDATES, Ledger
+from transfer.search.methods._random import seeded
+from transfer.search.methods._relaxation import Loss
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
 from transfer.search.problem import loaders_in, supernet_in
-from transfer.search.relaxed import Loss
+from transfer.search.session import CANDIDATES, Ledger
 
 Batch = tuple[Tensor, Tensor]
 
 
 class Stepper(Protocol):
-    """One of `transfer.search.relaxed`."""
+    """One of `transfer.search.methods._relaxation`."""
 
     def step(self, train_loss: Loss, val_loss: Loss) -> None:
         """One step of weights and architecture."""

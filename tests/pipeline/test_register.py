@@ -18,9 +18,9 @@ from backbones.verification import verify_backbone
 from backbones.weights import sha256_file
 from transfer.engine.backbone import RegisteredBackbone
 from transfer.engine.config_check import load_config
-from transfer.register import register_search
-from transfer.search.pipeline import run_search
-from transfer.search.plan import read_plan
+from transfer.pipeline.config import read_plan
+from transfer.pipeline.register import register_search
+from transfer.pipeline.run import run_search
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -183,7 +183,7 @@ def test_the_command_registers_a_work_directory(command, finished, cards, tmp_pa
 
 
 def test_records_are_read_without_torch():
-    code = "import sys, transfer.register; print([m for m in ('torch', 'mmengine') if m in sys.modules])"
+    code = "import sys, transfer.pipeline.register; print([m for m in ('torch', 'mmengine') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout == "[]\n", done.stderr
 

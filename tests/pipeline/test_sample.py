@@ -10,9 +10,10 @@ from search_configs import ROOT
 import transfer.engine  # noqa: F401
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
-from transfer.search import sample, standalone
-from transfer.search.landscapes import TableProblem, all_schemes
-from transfer.search.plan import read_plan
+from transfer.pipeline import sample
+from transfer.pipeline.config import read_plan
+from transfer.pipeline.stages import standalone
+from transfer.search.known_problems import TableProblem, all_schemes
 from transfer.search.problem import Evaluation
 
 DEPTHS = (2, 2, 2)
