@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backbones._files import check_plain_name, inside, sha256_file, weights_folders
 from backbones.arch import get_arch
 from backbones.errors import UserInputError, did_you_mean
+from backbones.files import check_plain_name, inside, sha256_file, weights_folders
 from backbones.scheme import ConnectionScheme
 
 KINDS = ("paper", "search", "stand-in", "hand")

@@ -10,8 +10,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from backbones._files import atomic_path, check_plain_name, sha256_file, weights_folders
 from backbones.errors import RunError, UserInputError, did_you_mean
+from backbones.files import atomic_path, check_plain_name, sha256_file, weights_folders
 
 TORCHVISION_URL = "https://download.pytorch.org/models/"
 

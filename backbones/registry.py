@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backbones._files import atomic_path
 from backbones.card import BackboneCard, ParameterCount, Weights
 from backbones.errors import UserInputError, did_you_mean
+from backbones.files import atomic_path
 
 if TYPE_CHECKING:
     from backbones.resnet import AttentionResNet

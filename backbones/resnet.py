@@ -15,8 +15,8 @@ from backbones.arch import ArchSpec, get_arch
 from backbones.attention import Attention, State, create_attention
 from backbones.attention.base import he_init_
 from backbones.blocks import BLOCKS, BasicBlock, Bottleneck
-from backbones.checkpointing import checkpointed
 from backbones.errors import UserInputError
+from backbones.recompute import checkpointed
 from backbones.scheme import ConnectionScheme
 
 SHARING = ("stage", "block")

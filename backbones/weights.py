@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from backbones._files import atomic_path
-from backbones._files import sha256_file as sha256_file
 from backbones.errors import RunError, UserInputError
 from backbones.fetch import find_trunk_weights as find_trunk_weights
+from backbones.files import atomic_path
+from backbones.files import sha256_file as sha256_file
 from backbones.key_mapping import match_conv_biases, own_keys
 from backbones.resnet import AttentionResNet
 

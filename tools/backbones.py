@@ -267,7 +267,7 @@ def _refuse_beside(args: argparse.Namespace, options: tuple[str, ...]) -> None:
 
 @contextmanager
 def _given_card(args: argparse.Namespace) -> Iterator[BackboneCard]:
-    from backbones.packs import SUFFIXES, unpack
+    from backbones.archive import SUFFIXES, unpack
 
     if args.source is None:
         yield _card_from_options(args)
@@ -356,7 +356,7 @@ def _progress() -> Iterator[Any]:
 
 def run_pack(args: argparse.Namespace) -> int:
     """Card and weights together."""
-    from backbones.packs import pack
+    from backbones.archive import pack
 
     print(f"wrote {pack(get_card(args.name), args.out)}")
     return 0

@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     import transfer.engine  # noqa: F401  (guards and registries)
     from transfer.engine.config_check import load_config
+    from transfer.engine.evaluation import evaluate
     from transfer.engine.runner_setup import choose_device
-    from transfer.engine.testing import evaluate
 
     choose_device(args.device)
     evaluate(

@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.registry import DATASETS
 
 from backbones.errors import UserInputError
-from tasks.classification.arrays import ArrayDataset
+from tasks.classification.in_memory import ArrayDataset
 from tasks.classification.splits import balanced_subset, check_split, held_out
 from transfer.engine.data import find_data
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from backbones.errors import UserInputError
-from tasks.classification.arrays import check_augmentations
+from tasks.classification.in_memory import check_augmentations
 from tasks.classification.splits import balanced_subset, check_split, held_out
 from transfer.engine.data import find_data
 

@@ -11,9 +11,9 @@ from mmengine.registry import MODELS
 
 from tasks.counting.structures import CrowdSample
 from tasks.counting.targets import adaptive_sigma, density_map
-from transfer.measure.contenders import Settings
+from transfer.benchmarks.scaling import Series
 from transfer.measure.networks import settle
-from transfer.measure.scaling import Series
+from transfer.measure.timed_models import Settings
 
 BACKBONE = "resnet38_share_ean_se.standin"
 HEADS = 500

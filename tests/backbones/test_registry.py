@@ -11,9 +11,9 @@ import torch
 from card_files import shake, small_card
 
 import backbones
+from backbones.archive import pack, unpack
 from backbones.card import BackboneCard, ParameterCount, Provenance, Weights
 from backbones.errors import UserInputError
-from backbones.packs import pack, unpack
 from backbones.registry import (
     build,
     create_backbone,

@@ -11,8 +11,8 @@ import torch
 from mmengine.registry import MODELS
 
 from tasks.classification import TopKMetric
-from transfer._fused import FusedConv
 from transfer.cli import run_command
+from transfer.deploy._fused import FusedConv
 from transfer.engine.config_check import load_config
 from transfer.measure.networks import settle
 

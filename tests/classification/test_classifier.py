@@ -15,7 +15,7 @@ from backbones.scheme import ConnectionScheme
 from tasks.classification import Classifier, TopKMetric
 from tasks.classification.metric import label_ranks, top_k_accuracy
 from transfer.engine.config_check import load_config
-from transfer.engine.testing import evaluate
+from transfer.engine.evaluation import evaluate
 from transfer.engine.training import train
 
 ROOT = Path(__file__).resolve().parents[2]

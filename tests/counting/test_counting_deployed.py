@@ -9,9 +9,9 @@ import torch
 from mmengine.registry import MODELS
 
 from tasks.counting.predict import load_model, predict_array
-from transfer._fused import FusedConv
 from transfer.cli import run_command
 from transfer.deploy import deploy
+from transfer.deploy._fused import FusedConv
 from transfer.engine.config_check import load_config
 from transfer.engine.images import read_image
 from transfer.measure.networks import settle

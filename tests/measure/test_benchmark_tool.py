@@ -18,10 +18,10 @@ from backbones.card import BackboneCard, Provenance
 from backbones.errors import UserInputError
 from backbones.registry import get_card, register_backbone
 from transfer.cli import run_command
-from transfer.measure import report
-from transfer.measure.contenders import Contender, Settings
+from transfer.measure import tables as report
 from transfer.measure.increment import measure_increments
 from transfer.measure.networks import find_network, reference_of, settle
+from transfer.measure.timed_models import Contender, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 EAN, SHARE, PLAIN = "resnet38_share_ean_se.standin", "resnet38_full_share_se.cifar100", "resnet38.cifar100"
@@ -246,7 +246,7 @@ def test_settling_sets_the_statistics_and_nothing_else():
 def test_throughput_beside_timm(tool, capsys, monkeypatch):
     pytest.importorskip("timm")
     options = ("--size", "32", "--batch", "1", "--rounds", "1", "--threads", "1")
-    monkeypatch.setattr("transfer.measure.throughput.malloc_in_use", iter(["default", "default", "kept"]).__next__)
+    monkeypatch.setattr("transfer.benchmarks.throughput.malloc_in_use", iter(["default", "default", "kept"]).__next__)
     status, written = tool("throughput", "resnet50_share_ean_se.standin", *options)
     assert status == 0
     modes = [(row["name"], row["mode"]) for row in written["rows"]]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from backbones._files import sha256_file
+from backbones.files import sha256_file
 from backbones.scheme import ConnectionScheme
 from tasks.classification import Classifier
 from transfer.engine.checkpoint import backbone_meta

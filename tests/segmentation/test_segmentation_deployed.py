@@ -11,8 +11,8 @@ from mmengine.registry import MODELS
 from PIL import Image
 from segmentation_files import CONFIGS, write_config
 
-from transfer._fused import FusedConv
 from transfer.deploy import deploy
+from transfer.deploy._fused import FusedConv
 from transfer.engine.config_check import load_config
 from transfer.measure.networks import settle
 

@@ -32,7 +32,7 @@ class Command:
 
 
 def timing_options(command: argparse.ArgumentParser, batch: int, rounds: int = 10, *also: str) -> None:
-    """Options of `transfer.measure.contenders.Settings`; `also` are other names of `--rounds`."""
+    """Options of `transfer.measure.timed_models.Settings`; `also` are other names of `--rounds`."""
     command.add_argument("--batch", type=int, default=batch, help="pictures at a time (default: %(default)s)")
     command.add_argument(
         "--rounds", *also, type=int, default=rounds, help="in which each contender runs once (default: %(default)s)"
@@ -59,7 +59,7 @@ def settings(args: argparse.Namespace) -> Any:
     import torch
 
     import transfer.engine  # noqa: F401  (guards and registries)
-    from transfer.measure.contenders import Settings
+    from transfer.measure.timed_models import Settings
 
     batch, rounds, repeats = (getattr(args, name, 1) for name in ("batch", "rounds", "repeats"))
     made = Settings(batch, args.device, rounds, repeats, args.clock, args.seed, args.threads)
@@ -72,7 +72,7 @@ def print_table(rows: Rows, columns: Any, device: str = "cpu") -> None:
     """Rows and the machine."""
     from rich.console import Console
 
-    from transfer.measure import report
+    from transfer.measure import tables as report
     from transfer.measure.machine import describe_machine, summary
 
     console = Console(highlight=False)

@@ -176,7 +176,7 @@ def _section(name: str, command: Command, content: Any, failure: str | None, out
         text += f"\n\nFailed in the last run: {failure}.{earlier}"
     if content is None:
         return text if failure else f"{text}\n\nNot measured."
-    from transfer.measure.cells import as_markdown
+    from transfer.measure.columns import as_markdown
     from transfer.measure.machine import summary
 
     rows = content["rows"]

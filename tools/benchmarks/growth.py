@@ -27,8 +27,8 @@ def _scaling(args: argparse.Namespace) -> Rows:
     chosen = settings(args)
     import tasks.counting  # noqa: F401  (the counter)
     from tasks.counting.benchmark_scaling import counting_series
+    from transfer.benchmarks.scaling import draw_scaling, measure_scaling, search_series
     from transfer.engine.allocator import keep_freed_memory
-    from transfer.measure.scaling import draw_scaling, measure_scaling, search_series
 
     keep_freed_memory()
     series = search_series(sorted(args.schemes), sorted(args.images), chosen)
@@ -41,7 +41,7 @@ def _scaling(args: argparse.Namespace) -> Rows:
 
 
 def _scaling_columns() -> dict[str, Any]:
-    from transfer.measure import cells
+    from transfer.measure import columns as cells
 
     return {
         "work": cells.text("name"),
@@ -55,7 +55,7 @@ def _scaling_columns() -> dict[str, Any]:
 
 def _scaling_goals(rows: Rows) -> list[str]:
     """The steeper of two slopes: small sizes, where something constant prevails, must not hide a steep end."""
-    from transfer.measure.goals import goal
+    from transfer.benchmarks.bounds import goal
 
     slopes = {(row["name"], row["unit"]): (row["slope"], row["last_slope"]) for row in rows if row["slope"] is not None}
     return [
@@ -72,7 +72,7 @@ def _startup_options(command: argparse.ArgumentParser) -> None:
 
 def _startup(args: argparse.Namespace) -> Rows:
     from backbones.errors import UserInputError
-    from transfer.measure.startup import measure_startup
+    from transfer.benchmarks.startup import measure_startup
 
     if args.rounds < 1:
         raise UserInputError(f"--rounds {args.rounds}: expected 1 or more")
@@ -82,7 +82,7 @@ def _startup(args: argparse.Namespace) -> Rows:
 
 
 def _startup_columns() -> dict[str, Any]:
-    from transfer.measure import cells
+    from transfer.measure import columns as cells
 
     return {
         "what": cells.text("name"),
@@ -94,7 +94,7 @@ def _startup_columns() -> dict[str, Any]:
 
 
 def _startup_goals(rows: Rows) -> list[str]:
-    from transfer.measure.goals import goal
+    from transfer.benchmarks.bounds import goal
 
     bounds = {row["name"]: 1.0 for row in rows if row["mode"] == "command"}
     bounds["import backbones"] = bounds["import backbones, every public name"] = 0.2

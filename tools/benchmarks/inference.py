@@ -23,7 +23,7 @@ def _increment_options(command: argparse.ArgumentParser) -> None:
 
 def _increment(args: argparse.Namespace) -> Rows:
     chosen = settings(args)
-    from transfer.measure import report
+    from transfer.measure import tables as report
     from transfer.measure.increment import measure_increments
 
     rows = measure_increments(
@@ -53,8 +53,8 @@ def _at_full_size(row: dict[str, Any]) -> bool:
 
 def _increment_goals(rows: Rows) -> list[str]:
     """Order of the networks in each repeat; increments of the deployed ones, and time of the plain one run eagerly."""
-    from transfer.measure import report
-    from transfer.measure.goals import goal
+    from transfer.benchmarks.bounds import goal
+    from transfer.measure import tables as report
 
     lines = [f"- {line}" for line in report.rankings(rows)]
     for row in filter(_at_full_size, rows):
@@ -78,7 +78,7 @@ def _throughput_options(command: argparse.ArgumentParser) -> None:
 
 def _throughput(args: argparse.Namespace) -> Rows:
     chosen = settings(args)
-    from transfer.measure.throughput import OURS, measure_throughput
+    from transfer.benchmarks.throughput import OURS, measure_throughput
 
     rows = measure_throughput(args.names or OURS, size=args.size, settings=chosen)
     print_table(rows, _columns("THROUGHPUT"), args.device)
@@ -87,7 +87,7 @@ def _throughput(args: argparse.Namespace) -> Rows:
 
 def _throughput_goals(rows: Rows) -> list[str]:
     """How much faster than timm's, run as people run it, the deployed searched network is."""
-    from transfer.measure.goals import goal
+    from transfer.benchmarks.bounds import goal
 
     return [
         goal(
@@ -104,7 +104,7 @@ def _throughput_goals(rows: Rows) -> list[str]:
 
 
 def _columns(name: str) -> dict[str, Any]:
-    from transfer.measure import report
+    from transfer.measure import tables as report
 
     return getattr(report, name)
 

@@ -84,7 +84,7 @@ def _trie_options(command: argparse.ArgumentParser) -> None:
 
 def _trie(args: argparse.Namespace) -> Rows:
     chosen = settings(args)
-    from transfer.measure.search_speed import measure_trie, measure_trie_memory
+    from transfer.benchmarks.search_speed import measure_trie, measure_trie_memory
 
     given = dict(size=args.size, settings=chosen)
     rows = [measure_trie(args.name, schemes=args.schemes, sample=args.sample, **given)]
@@ -94,7 +94,7 @@ def _trie(args: argparse.Namespace) -> Rows:
 
 
 def _trie_columns() -> dict[str, Any]:
-    from transfer.measure import cells
+    from transfer.measure import columns as cells
 
     return {
         "network": cells.text("name"),

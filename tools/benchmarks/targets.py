@@ -44,7 +44,7 @@ def _run(args: argparse.Namespace) -> Rows:
 
 
 def _columns() -> dict[str, Any]:
-    from transfer.measure import cells
+    from transfer.measure import columns as cells
 
     return {
         "pictures": cells.text("name"),
@@ -63,7 +63,7 @@ def _columns() -> dict[str, Any]:
 
 
 def _goals(rows: Rows) -> list[str]:
-    from transfer.measure.goals import goal
+    from transfer.benchmarks.bounds import goal
 
     return [
         goal(

@@ -31,7 +31,7 @@ def _profile_options(command: argparse.ArgumentParser) -> None:
 
 def _profile(args: argparse.Namespace) -> Rows:
     settings(args)
-    from transfer.measure.loop_parts import profile_training
+    from transfer.benchmarks.profile_loops import profile_training
 
     rows = profile_training(_config(args), steps=args.steps, clock=args.clock, device=args.device, seed=args.seed)
     print_table(rows, _parts_columns(), args.device)
@@ -45,7 +45,7 @@ def _evaluation_options(command: argparse.ArgumentParser) -> None:
 
 def _evaluation(args: argparse.Namespace) -> Rows:
     settings(args)
-    from transfer.measure.loop_parts import profile_evaluation
+    from transfer.benchmarks.profile_loops import profile_evaluation
 
     rows = profile_evaluation(_config(args), limit=args.limit, clock=args.clock, device=args.device, seed=args.seed)
     print_table(rows, _parts_columns(), args.device)
@@ -53,7 +53,7 @@ def _evaluation(args: argparse.Namespace) -> Rows:
 
 
 def _parts_columns() -> dict[str, Any]:
-    from transfer.measure import cells
+    from transfer.measure import columns as cells
 
     return {
         "part": cells.text("name"),
@@ -66,8 +66,8 @@ def _parts_columns() -> dict[str, Any]:
 
 
 def _profile_goals(rows: Rows) -> list[str]:
-    from transfer.measure.goals import goal
-    from transfer.measure.loop_parts import share
+    from transfer.benchmarks.bounds import goal
+    from transfer.benchmarks.profile_loops import share
 
     data, targets = share(rows, "data"), share(rows, "targets")
     lines = [
@@ -79,8 +79,8 @@ def _profile_goals(rows: Rows) -> list[str]:
 
 
 def _evaluation_goals(rows: Rows) -> list[str]:
-    from transfer.measure.goals import goal
-    from transfer.measure.loop_parts import NETWORK, share
+    from transfer.benchmarks.bounds import goal
+    from transfer.benchmarks.profile_loops import NETWORK, share
 
     return [goal("the network's share of the evaluation, percent", share(rows, NETWORK), 90, at_least=True)]
 
@@ -121,7 +121,7 @@ def _steps(args: argparse.Namespace) -> Rows:
         given = dict(device=args.device, clock=args.clock, seed=args.seed)
         rows.append(compare_steps(batch=args.batch, size=args.size, pairs=pairs, **given))
     if "classifier" in args.heads:
-        from transfer.measure.training_steps import measure_training_steps
+        from transfer.benchmarks.training_steps import measure_training_steps
 
         timm = None if args.timm == "none" else args.timm
         rows += measure_training_steps(args.name, against=args.against, timm=timm, size=args.size, settings=chosen)
@@ -130,7 +130,7 @@ def _steps(args: argparse.Namespace) -> Rows:
 
 
 def _steps_columns() -> dict[str, Any]:
-    from transfer.measure import cells
+    from transfer.measure import columns as cells
 
     return {
         "network": cells.text("name"),
@@ -150,7 +150,7 @@ def _steps_columns() -> dict[str, Any]:
 
 def _steps_goals(rows: Rows) -> list[str]:
     """In the faster memory format of the searched network; the others in the same one, and as they come."""
-    from transfer.measure.goals import goal
+    from transfer.benchmarks.bounds import goal
 
     timed = [row for row in rows if row.get("against_format")]
     best = min(timed, key=lambda row: row["ms_per_image"])["memory_format"] if timed else None

@@ -9,7 +9,6 @@ WORK_DIR/latency.json         optional: time increments of single blocks (transf
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +18,18 @@ from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.analysis.tickets.convergence import Convergence, read_trace
 from transfer.measure.latency import LATENCY, LatencyTable
-from transfer.pipeline.artefacts import SEARCH, STANDALONE, Entry, Run, read_evaluations, read_runs, read_search
-from transfer.search.log import LOG_NAME
+from transfer.pipeline.artefacts import (
+    SEARCH,
+    STANDALONE,
+    Entry,
+    Run,
+    read_evaluations,
+    read_increments,
+    read_runs,
+    read_search,
+)
 from transfer.search.objective import FrontPoint
 from transfer.search.problem import Evaluation
-
-__all__ = ["INCREMENT", "LATENCY", "LOG_NAME", "SEARCH", "STANDALONE", "Entry", "Run", "SearchOutcome"]
-
-INCREMENT = "increment.json"
 
 
 @dataclass(frozen=True)
@@ -124,24 +127,3 @@ def _convergence(trace: tuple[Mapping[str, Any], ...], depths: tuple[int, ...], 
         return read_trace(trace, depths)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserInputError(f"{work_dir / SEARCH}: key 'trace' is not what a search notes: {error}") from error
-
-
-def read_increments(work_dir: str | Path) -> tuple[Mapping[str, Any], ...]:
-    """The rows of `increment.json`; none where it is not there.
-
-    Raises:
-        UserInputError: the file is not what `tools/benchmark.py increment` writes.
-    """
-    path = Path(work_dir) / INCREMENT
-    if not path.is_file():
-        return ()
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise TypeError("'rows' is no list of objects")
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else error
-        raise UserInputError(
-            f"{path}: {what}; expected what `tools/benchmark.py increment --out` writes, delete it to measure anew"
-        ) from error
-    return tuple(rows)

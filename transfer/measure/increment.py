@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from transfer.engine.allocator import keep_freed_memory
-from transfer.measure.contenders import Contender, Settings, check_modes, prepare, times_of
 from transfer.measure.networks import Network, find_network, reference_of
+from transfer.measure.timed_models import Contender, Settings, check_modes, prepare, times_of
 from transfer.measure.timing import paired_ratio
 
 

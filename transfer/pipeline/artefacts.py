@@ -20,7 +20,7 @@ from transfer.search.log import LOG_NAME
 from transfer.search.objective import FrontPoint
 from transfer.search.problem import Evaluation
 
-SEARCH, STANDALONE = "search.json", "standalone.json"
+SEARCH, STANDALONE, INCREMENT = "search.json", "standalone.json", "increment.json"
 FORMAT = 1
 GO_ON = "finish the search with `tools/search.py CONFIG --work-dir WORK_DIR --resume`"
 AGAIN = "let `tools/search.py` write it anew"
@@ -220,6 +220,27 @@ def _logged(line: bytes, depths: tuple[int, ...], where: str) -> tuple[Connectio
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else error
         raise UserInputError(f"{where}: no logged evaluation of this search: {what}; bring back the log") from error
+
+
+def read_increments(work_dir: str | Path) -> tuple[Mapping[str, Any], ...]:
+    """The rows of `increment.json`; none where it is not there.
+
+    Raises:
+        UserInputError: the file is not what `tools/benchmark.py increment` writes.
+    """
+    path = Path(work_dir) / INCREMENT
+    if not path.is_file():
+        return ()
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise TypeError("'rows' is no list of objects")
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else error
+        raise UserInputError(
+            f"{path}: {what}; expected what `tools/benchmark.py increment --out` writes, delete it to measure anew"
+        ) from error
+    return tuple(rows)
 
 
 # ---- JSON, key by key

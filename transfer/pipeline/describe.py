@@ -9,13 +9,13 @@ from typing import Any
 
 from mmengine.config import Config
 
-from backbones._files import sha256_file
+from backbones.files import sha256_file
 from backbones.registry import get_card
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
 from transfer.engine.compat import load_foreign_checkpoint
+from transfer.engine.evaluation import as_json
 from transfer.engine.progress import training_seconds
-from transfer.engine.testing import as_json
 from transfer.pipeline.artefacts import FORMAT
 from transfer.pipeline.config import SearchPlan
 from transfer.search.log import LoggedProblem

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from backbones._files import sha256_file
 from backbones.arch import ARCHITECTURES, get_arch
 from backbones.card import INPUTS, BackboneCard, Figures, ParameterCount, Provenance
 from backbones.errors import RunError, UserInputError, did_you_mean
+from backbones.files import sha256_file
 from backbones.registry import build, register_backbone
 from backbones.scheme import ConnectionScheme
 from transfer.pipeline.artefacts import (

@@ -27,15 +27,15 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from backbones._files import sha256_file
 from backbones.errors import RunError, UserInputError
+from backbones.files import sha256_file
 from backbones.scheme import ConnectionScheme
 from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.checkpoint import newest_checkpoint, write_atomically
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.config_check import apply_options, load_config
+from transfer.engine.evaluation import as_json
 from transfer.engine.progress import duration
-from transfer.engine.testing import as_json
 from transfer.engine.training import explained, locked, say, train
 from transfer.measure.latency import LATENCY
 from transfer.pipeline.artefacts import SEARCH, STANDALONE, read_search

@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from backbones._files import sha256_file
 from backbones.arch import get_arch
 from backbones.errors import UserInputError
+from backbones.files import sha256_file
 from backbones.registry import get_card
 from backbones.scheme import ConnectionScheme
 from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.checkpoint import newest_checkpoint, write_atomically
-from transfer.engine.testing import as_json
+from transfer.engine.evaluation import as_json
 from transfer.engine.training import explained, locked, say
 from transfer.pipeline.artefacts import FORMAT, SEARCH, STANDALONE, read_object
 from transfer.pipeline.config import SearchPlan

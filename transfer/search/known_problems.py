@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from backbones._files import atomic_path
 from backbones.errors import UserInputError
+from backbones.files import atomic_path
 from backbones.scheme import ConnectionScheme
 from transfer.search.log import read_log
 from transfer.search.objective import Objective, Reward

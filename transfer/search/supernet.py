@@ -17,8 +17,8 @@ from mmengine.registry import DATASETS, HOOKS, MODELS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from backbones._files import sha256_file
 from backbones.errors import UserInputError
+from backbones.files import sha256_file
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
 from transfer.engine.backbone import RegisteredBackbone, without_initial_weights

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transfer.analysis.finished import INCREMENT, Run, SearchOutcome
-from transfer.analysis.markdown import code, interval, number, table
+from transfer.analysis.finished import SearchOutcome
 from transfer.analysis.published import METHODS, NETWORKS, SCHEDULES, TABLE1, Row
 from transfer.analysis.report.standalone import count_parameters, ticket_of
 from transfer.analysis.tickets import Certificate
+from transfer.measure.markdown import code, interval, number, table
+from transfer.pipeline.artefacts import INCREMENT, Run
 
 BESIDE = {"plain": "Original", "full_sa": "Full-SA", "full_share": "Full-Share"}
 """Runs beside the candidates, and what the papers call these networks."""

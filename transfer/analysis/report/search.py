@@ -11,7 +11,6 @@ from pathlib import Path
 from backbones.scheme import ConnectionScheme
 from transfer.analysis import figures
 from transfer.analysis.finished import SearchOutcome
-from transfer.analysis.markdown import code, interval, one_line, table, with_args
 from transfer.analysis.page import refuse_other_files, write_sections
 from transfer.analysis.report.published import published_section
 from transfer.analysis.report.standalone import standalone_section, ticket_section
@@ -24,6 +23,7 @@ from transfer.analysis.tickets import (
     extreme_sets,
     ticket_and_bad_sets,
 )
+from transfer.measure.markdown import code, interval, one_line, table, with_args
 from transfer.search.objective import FrontPoint, connection_ratio, hypervolume
 
 PAGE = "report.md"

@@ -9,8 +9,7 @@ from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.analysis import figures
 from transfer.analysis.figures import Point
-from transfer.analysis.finished import INCREMENT, STANDALONE, Run, SearchOutcome
-from transfer.analysis.markdown import code, number, table
+from transfer.analysis.finished import SearchOutcome
 from transfer.analysis.tickets import (
     LEAST_PAIRS,
     PUBLISHED_PEARSON,
@@ -21,6 +20,8 @@ from transfer.analysis.tickets import (
     correlate,
     fisher_interval,
 )
+from transfer.measure.markdown import code, number, table
+from transfer.pipeline.artefacts import INCREMENT, STANDALONE, Run
 
 SPLITS = {"val": "validation", "test": "test"}
 

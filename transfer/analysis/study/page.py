@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from backbones._files import sha256_file
-from transfer.analysis.markdown import code, table
+from backbones.files import sha256_file
 from transfer.analysis.page import refuse_other_files, write_sections
 from transfer.analysis.study.inputs import Inputs
 from transfer.analysis.study.rankings import rankings_section, tables_section
 from transfer.analysis.study.searches import exploration_section, schemes_section, time_section, top_section
 from transfer.analysis.study.standalone import distribution_section, prediction_section
+from transfer.measure.markdown import code, table
 from transfer.pipeline.artefacts import SEARCH, STANDALONE
 from transfer.search.log import LOG_NAME
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from backbones.scheme import ConnectionScheme
-from transfer.analysis.markdown import table
 from transfer.analysis.statistics import SHARES, Agreement, agreement
 from transfer.analysis.study.figures import Scatter, draw_rankings
 from transfer.analysis.study.inputs import Inputs, Table
+from transfer.measure.markdown import table
 
 
 class Pair(NamedTuple):

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from transfer.analysis.finished import SearchOutcome
-from transfer.analysis.markdown import code, number, table, with_args
 from transfer.analysis.published import RESNET38_ITERATIONS, TABLE1, TABLE5, TABLE6
 from transfer.analysis.study.figures import Exploration, draw_exploration
 from transfer.analysis.study.inputs import SHARING, Inputs
 from transfer.analysis.tickets import CONVERGED, Snapshot
+from transfer.measure.markdown import code, number, table, with_args
 
 TOP = 0.05
 """Of the schemes: the papers' column `Top5%?`."""

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from backbones.scheme import ConnectionScheme
-from transfer.analysis.markdown import interval, table
 from transfer.analysis.published import FIG4, FIG4_P
 from transfer.analysis.statistics import Comparison, Predictions, difference
 from transfer.analysis.study.figures import Predicted, draw_groups, draw_predictions
 from transfer.analysis.study.inputs import SHARING, Alone, Inputs, Table, describe_schedule
 from transfer.analysis.tickets import LEAST_PAIRS
+from transfer.measure.markdown import interval, table
 
 SPLITS = {"val": "D_val", "test": "the test images"}
 

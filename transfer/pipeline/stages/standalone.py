@@ -11,14 +11,14 @@ from typing import Any
 
 from mmengine.config import Config
 
-from backbones._files import sha256_file
 from backbones.errors import UserInputError
+from backbones.files import sha256_file
 from backbones.scheme import ConnectionScheme
 from transfer.engine.checkpoint import newest_checkpoint, write_atomically
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.config_check import apply_options, load_config
+from transfer.engine.evaluation import as_json, evaluate
 from transfer.engine.progress import numbers, training_seconds
-from transfer.engine.testing import as_json, evaluate
 from transfer.engine.training import say, train
 from transfer.pipeline.artefacts import FORMAT, STANDALONE, read_object
 from transfer.pipeline.config import SearchPlan, StandalonePlan

@@ -21,14 +21,14 @@ from backbones.errors import RunError, UserInputError
 from backbones.registry import get_card
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
-from transfer.analysis.finished import INCREMENT, read_increments
 from transfer.engine.backbone import RegisteredBackbone, without_initial_weights
 from transfer.engine.checkpoint import write_atomically
-from transfer.engine.testing import as_json
+from transfer.engine.evaluation import as_json
 from transfer.engine.training import say
 from transfer.measure.latency import LATENCY, LatencyTable
 from transfer.measure.machine import describe_machine
 from transfer.measure.stopwatch import measure_latency, time_networks
+from transfer.pipeline.artefacts import INCREMENT, read_increments
 from transfer.pipeline.config import SearchPlan
 from transfer.pipeline.stages.standalone import Network, standalone_config, wanted_networks
 

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from backbones.errors import UserInputError
 from backbones.resnet import AttentionResNet
-from transfer._deployed_resnet import DeployedResNet
-from transfer._fused import (
+from transfer.deploy._fused import (
     FusedConv,
     is_conv_module,
     is_plain_conv,
@@ -20,6 +19,7 @@ from transfer._fused import (
     is_plain_norm,
     is_plain_relu,
 )
+from transfer.deploy._resnet import DeployedResNet
 
 
 def deploy(

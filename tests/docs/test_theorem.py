@@ -2,15 +2,19 @@
 
 import math
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from backbones.errors import UserInputError
-from transfer.search import theorem
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/theorem1.md"
+FOLDER = Path(__file__).resolve().parents[2] / "docs/theorem1"
+PAGE = FOLDER / "README.md"
+sys.path.insert(0, str(FOLDER))
+import theorem  # noqa: E402
+
 SMALL = ((10, 2, 0.5), (100, 4, 0.5), (100, 8, 1.0), (30, 1, 0.05))
 
 

@@ -6,7 +6,7 @@ less than epsilon. Its proof looks at one event, that some row's norm is below e
 squared norm of a row for a chi-square variable of d - 1 degrees of freedom: P = P{chi2(d - 1) >= epsilon^2}.
 
 The entries of a row are d independent variables that nothing ties together, so it is a chi-square variable of d
-degrees. `python -m transfer.search.theorem` prints what that changes; docs/theorem1.md explains it. Imports no torch.
+degrees. `python docs/theorem1/theorem.py` prints what that changes; README.md beside it explains it. Imports no torch.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from backbones.errors import UserInputError
-from transfer.measure import training_steps
-from transfer.measure.contenders import Settings
-from transfer.measure.training_steps import NAME, PLAIN, measure_training_steps
+from transfer.benchmarks import training_steps
+from transfer.benchmarks.training_steps import NAME, PLAIN, measure_training_steps
+from transfer.measure.timed_models import Settings
 
 
 def test_ratios_are_of_every_memory_format_against_every_other(monkeypatch):

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from backbones.errors import RunError
+from transfer.benchmarks import startup
+from transfer.benchmarks.bounds import goal
 from transfer.cli import run_command
-from transfer.measure import startup
-from transfer.measure.cells import as_markdown, interval, number, text
-from transfer.measure.goals import goal
+from transfer.measure.columns import as_markdown, interval, number, text
 
 ROOT = Path(__file__).resolve().parents[2]
 

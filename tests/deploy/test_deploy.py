@@ -17,8 +17,8 @@ from backbones.arch import ARCHITECTURES
 from backbones.blocks import BasicBlock, Bottleneck
 from backbones.errors import UserInputError
 from backbones.resnet import AttentionResNet
-from transfer._fused import FusedConv
 from transfer.deploy import deploy
+from transfer.deploy._fused import FusedConv
 from transfer.measure.networks import settle
 
 SCHEME_18, SCHEME_50, SCHEME_38 = "10.11.01.11", "100.1011.010011.011", "1010.0110.0011"

@@ -16,9 +16,9 @@ from backbones.registry import create_backbone
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
 from transfer.engine.allocator import keep_freed_memory
-from transfer.measure.contenders import Settings
 from transfer.measure.memory import peak_memory
 from transfer.measure.networks import settle
+from transfer.measure.timed_models import Settings
 from transfer.measure.timing import CLOCKS, interleaved, paired_ratio, synchroniser
 from transfer.search.evaluator import TrieEvaluator
 from transfer.search.problem import Evaluation

@@ -14,12 +14,12 @@ from mmengine.logging import MMLogger
 from torch import nn
 
 from backbones.errors import UserInputError
+from transfer.benchmarks.part_timer import PartTimer, TimedLoader
 from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.backbone import RegisteredBackbone, without_initial_weights
 from transfer.engine.checkpoint import bare
 from transfer.engine.runner_setup import build_runner, prepare
 from transfer.measure.networks import settle
-from transfer.measure.parts import PartTimer, TimedLoader
 
 READING = "data: reading, collating"
 NETWORK, METRIC = "network", "metric"

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from backbones.errors import UserInputError
+from transfer.benchmarks.scaling import Series, draw_scaling, measure_scaling, search_series, slope
+from transfer.benchmarks.search_speed import draw_schemes, measure_trie, measure_trie_memory
 from transfer.measure import timing
-from transfer.measure.contenders import Settings
-from transfer.measure.scaling import Series, draw_scaling, measure_scaling, search_series, slope
-from transfer.measure.search_speed import draw_schemes, measure_trie, measure_trie_memory
+from transfer.measure.timed_models import Settings
 
 NAME = "resnet38_full_share_se.cifar100"
 SETTINGS = Settings(batch=2, rounds=2)
@@ -28,7 +28,7 @@ def test_blocks_are_those_of_the_distinct_prefixes():
 
 
 def test_what_is_extrapolated_is_in_proportion(monkeypatch):
-    monkeypatch.setattr("transfer.measure.search_speed.interleaved", lambda steps, rounds, **_: _run(steps, rounds))
+    monkeypatch.setattr("transfer.benchmarks.search_speed.interleaved", lambda steps, rounds, **_: _run(steps, rounds))
     row = measure_trie(NAME, schemes=8, size=8, sample=2, settings=SETTINGS)
     assert row["seconds"] == 2 and row["alone_seconds"] == 4 * 3 and row["speedup"] == 6
 
@@ -95,7 +95,7 @@ def test_series_give_sizes_seconds_and_slopes(monkeypatch, tmp_path):
 def test_evaluations_grow_with_schemes_and_images(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "transfer.measure.scaling.TrieEvaluator.evaluate",
+        "transfer.benchmarks.scaling.TrieEvaluator.evaluate",
         lambda self, schemes: seen.append((len(set(schemes)), [len(labels) for _, labels in self.batches])),
     )
     schemes, images = search_series([4, 8], [2, 5], SETTINGS)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from backbones.errors import UserInputError
 from backbones.registry import create_backbone
 from transfer.engine.allocator import keep_freed_memory
-from transfer.measure.contenders import Settings
 from transfer.measure.memory import peak_memory
+from transfer.measure.timed_models import Settings
 from transfer.measure.timing import CLOCKS, interleaved, paired_ratio, synchroniser
 
 NAME, PLAIN, TIMM = "resnet50_share_ean_se.standin", "resnet50.imagenet", "seresnet50"

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from backbones._files import atomic_path
-from transfer.measure.contenders import Settings
-from transfer.measure.search_speed import draw_schemes, noise, supernet
+from backbones.files import atomic_path
+from transfer.benchmarks.search_speed import draw_schemes, noise, supernet
+from transfer.measure.timed_models import Settings
 from transfer.measure.timing import CLOCKS, interleaved, synchroniser
 from transfer.search.evaluator import TrieEvaluator
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backbones._files import atomic_path
-from transfer.measure import cells
-from transfer.measure.cells import Cell, Row
+from backbones.files import atomic_path
+from transfer.measure import columns as cells
+from transfer.measure.columns import Cell, Row
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO
 
 from backbones._card_toml import parse_card
-from backbones._files import atomic_path, check_plain_name
 from backbones.card import BackboneCard
 from backbones.errors import UserInputError
+from backbones.files import atomic_path, check_plain_name
 
 SUFFIXES = (".zip", ".tar")
 _EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -1,11 +1,11 @@
-"""Cells of tables: what a row of a measurement says under a header (see `transfer.measure.report.Columns`)."""
+"""Cells of tables: what a row of a measurement says under a header (see `transfer.measure.tables.Columns`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from transfer.analysis import markdown
+from transfer.measure import markdown
 
 NONE = "–"
 

@@ -15,9 +15,9 @@ from torch import nn
 
 from backbones.errors import UserInputError
 from transfer.engine.allocator import keep_freed_memory
-from transfer.measure.contenders import Contender, Settings, prepare, times_of
 from transfer.measure.memory import malloc_in_use
 from transfer.measure.networks import find_network
+from transfer.measure.timed_models import Contender, Settings, prepare, times_of
 from transfer.measure.timing import paired_ratio
 
 TIMM = ("resnet50", "seresnet50")

@@ -15,7 +15,7 @@ from backbones.attention.se import SE
 from backbones.attention.sge import _EPS, SGE
 from backbones.blocks import BasicBlock, Bottleneck
 from backbones.resnet import AttentionResNet
-from transfer._fused import FusedConv
+from transfer.deploy._fused import FusedConv
 
 
 class DeployedResNet(nn.Module):

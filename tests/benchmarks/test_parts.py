@@ -8,11 +8,11 @@ import pytest
 from scipy.io import savemat
 
 from tasks.counting.scenes import image_info
+from transfer.benchmarks.part_timer import PartTimer, TimedLoader
+from transfer.benchmarks.profile_loops import profile_evaluation, profile_training, share
 from transfer.engine.config_check import load_config
 from transfer.engine.runner_setup import choose_device
 from transfer.measure import timing
-from transfer.measure.loop_parts import profile_evaluation, profile_training, share
-from transfer.measure.parts import PartTimer, TimedLoader
 
 CONFIG = "configs/shha_small_full_share_se.py"
 

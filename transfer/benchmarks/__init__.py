@@ -1,0 +1,1 @@
+"""What checks the toolkit itself: speed of searching and training, growth, start-up, where time goes."""
