@@ -1,17 +1,22 @@
-"""Files: hashes, atomic writing, paths that must not leave a folder, where downloaded weights lie. No torch."""
+"""Files: hashes, writing all or nothing, locks, paths that must not leave a folder, where downloads lie. No torch."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from backbones.errors import UserInputError
+from filelock import FileLock, Timeout
+
+from backbones.errors import RunError, UserInputError
 
 _CHUNK = 1 << 20
+_TEMPORARY = ".tmp"
 
 
 def sha256_file(path: str | Path) -> str:
@@ -23,31 +28,120 @@ def sha256_file(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def disk_full(error: BaseException) -> bool:
+    """Whether a system error says that there is no room: a full disk, a spent quota, a file beyond its limit."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 @contextmanager
 def atomic_path(target: str | Path) -> Iterator[Path]:
     """Gives a temporary path beside `target`; it becomes `target` when the block ends well, and is gone otherwise.
 
-    The folder is made where it is missing. The contents are on disk before the name is.
+    The folder is made where it is missing. The contents are on disk before the name is, even after a power cut.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
+        temporary.touch(exist_ok=False)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    with suppress(OSError, AttributeError):  # Windows cannot open folders
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Writes `data` so that `path` holds either its old content or all of the new one."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Removes what writers that were killed left in a folder; only for whoever holds it alone."""
+    for path in folder.glob(f".*{_TEMPORARY}"):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(target: str | Path, *, keep: bool = False) -> Iterator[Path]:
+    """Gives a new folder to write into; it becomes `target` when the block ends well, and is gone otherwise.
+
+    Args:
+        target: the folder; those above it are made in the end.
+        keep: other files that `target` holds stay where they are; else the new folder takes the place of the old one.
+
+    Raises:
+        UserInputError: nothing can be written there.
+    """
+    target = Path(target).absolute()
+    parent = next(folder for folder in target.parents if folder.is_dir())
+    token = secrets.token_hex(4)
+    new, old = (parent / f".{target.name}.{token}.{what}" for what in ("new", "old"))
+    try:
+        new.mkdir()
+    except OSError as error:
+        if disk_full(error):
+            raise
+        raise UserInputError(f"{target}: cannot be written: {error.strerror}; choose another folder") from error
+    try:
+        yield new
+        if keep and target.exists():
+            for path in sorted(new.iterdir()):
+                os.replace(path, target / path.name)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _swap(new, target, old)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _swap(new: Path, target: Path, old: Path) -> None:
+    """Puts `new` in the place of `target`, which goes to `old`, or back again if anything happens in between."""
+    if target.exists():
+        target.rename(old)
+    try:
+        new.rename(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise
+
+
+@contextmanager
+def locked_file(path: Path, busy: str) -> Iterator[None]:
+    """Holds the lock file `path` for this process; it stays, because whoever waits for it must find this very file.
+
+    Args:
+        path: never opened through a link, never cut.
+        busy: what to say where another process holds it.
+
+    Raises:
+        RunError: another process holds it.
+        UserInputError: it is a link, or cannot be opened.
+    """
+    if path.is_symlink():
+        raise UserInputError(f"{path}: is a link, expected a lock file of our own; delete it")
+    try:
+        lock = FileLock(path, timeout=0).acquire()
+    except Timeout:
+        raise RunError(busy) from None
+    except OSError as error:
+        if disk_full(error):
+            raise
+        raise UserInputError(f"{path}: cannot be opened: {error.strerror}; choose another folder") from error
+    with lock:
+        yield
 
 
 def check_plain_name(name: str, what: str) -> str:

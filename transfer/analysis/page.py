@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TypeVar
 
 from backbones.errors import UserInputError
+from backbones.files import whole_folder
 
 Subject = TypeVar("Subject")
 
@@ -24,20 +22,6 @@ def refuse_other_files(target: Path, names: Sequence[str]) -> None:
     for path in sorted(target.iterdir()):
         if not any(fnmatch(path.name, name) for name in names):
             raise UserInputError(f"{target}: holds {path.name}, which is no part of a report; choose another --out")
-
-
-@contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """A folder to write into that takes the place of `target` in the end, and vanishes on any error."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new, old = (target.parent / f".{target.name}.{os.getpid()}.{what}" for what in ("new", "old"))
-    new.mkdir()
-    try:
-        yield new
-        _swap(new, target, old)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_sections(
@@ -54,15 +38,3 @@ def write_sections(
                 blocks += [f"## {heading}", *lines]
         (folder / page).write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
     return target / page
-
-
-def _swap(new: Path, target: Path, old: Path) -> None:
-    """Puts `new` in the place of `target`, which goes to `old`, or back again if anything happens in between."""
-    if target.exists():
-        target.rename(old)
-    try:
-        new.rename(target)
-    except BaseException:
-        if old.exists():
-            old.rename(target)
-        raise

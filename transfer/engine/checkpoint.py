@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,33 +19,11 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 
 from backbones.errors import UserInputError
+from backbones.files import write_atomically
 from transfer.engine.backbone import RegisteredBackbone
 
 # Log histories beyond this many entries are not kept: no smoothing window looks further back.
 HISTORY = 10_000
-
-
-def write_atomically(path: str | Path, data: bytes) -> None:
-    """Writes `data` so that `path` holds either its old content or all of the new one, even after a power cut."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    with suppress(OSError, AttributeError):  # Windows cannot open folders
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 class AtomicBackend(LocalBackend):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from backbones.errors import UserInputError, did_you_mean
+from backbones.files import disk_full
 
 ROOTS = tuple(value for value in vars(registries).values() if isinstance(value, Registry))
 
@@ -55,7 +55,7 @@ def load_config(path: str | Path, options: Iterable[str] = ()) -> Config:
     except UserInputError:
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if disk_full(error):
             raise  # of the copy that mmengine makes: the disk is to blame
         raise UserInputError(f"config {path}: cannot be read: {_first_line(error)}") from error
     except ImportError as error:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from backbones.errors import UserInputError
+from backbones.files import whole_folder
 
 
 def checked_folder(out: str | Path) -> Path:
@@ -20,21 +18,9 @@ def checked_folder(out: str | Path) -> Path:
     return out
 
 
-@contextmanager
-def all_or_nothing(out: Path) -> Iterator[Path]:
-    """A folder whose files move to `out` at the end; after an error they are gone."""
-    parent = next(p for p in out.absolute().parents if p.is_dir())
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=parent))
-    except OSError as error:
-        raise UserInputError(f"--out {out}: cannot be written: {error.strerror}") from error
-    try:
-        yield folder
-        out.mkdir(parents=True, exist_ok=True)
-        for file in sorted(folder.iterdir()):
-            os.replace(file, out / file.name)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def all_or_nothing(out: Path) -> AbstractContextManager[Path]:
+    """A folder whose files move to `out` at the end, beside what that holds; after an error they are gone."""
+    return whole_folder(out, keep=True)
 
 
 def unique_stems(images: Sequence[Path]) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import shutil
 import sys
@@ -16,6 +15,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from backbones.errors import RunError, UserInputError
+from backbones.files import disk_full, locked_file, remove_temporary
 from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.checkpoint import newest_checkpoint
@@ -143,21 +143,12 @@ def locked(folder: Path) -> Iterator[None]:
     new = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     _make(folder)
     lock = folder / ".lock"
-    with open(lock, "w") as file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:
-            pass  # Windows: no lock
-        except OSError as error:
-            raise RunError(
-                f"{folder}: another training is using this work directory; wait for it, or choose another --work-dir"
-            ) from error
+    busy = f"{folder}: another training is using this work directory; wait for it, or choose another --work-dir"
+    with locked_file(lock, busy):
+        remove_temporary(folder)
         try:
             yield
         finally:
-            # Kept where there is anything else: whoever waits for it must find this very file.
             if list(folder.iterdir()) == [lock]:
                 lock.unlink()
             for parent in new:
@@ -195,7 +186,7 @@ def explained(folder: Path) -> Iterator[None]:
             raise UserInputError(message) from error
         last = newest_checkpoint(folder)
         safe = f"{last} is whole, continue with: {_resume_command()}" if last else "no checkpoint was written yet"
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if disk_full(error):
             raise RunError(f"{folder}: the disk is full; {safe} once there is room") from error
         if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
             raise RunError(

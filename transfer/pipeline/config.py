@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import inspect
 import math
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from mmengine.config import Config
 
 from backbones.errors import UserInputError, did_you_mean
+from backbones.files import disk_full
 from transfer.measure.latency import LatencyTable, Timing
 from transfer.search.methods import DEFAULT_METHOD, get_method
 from transfer.search.methods.base import SearchMethod
@@ -215,7 +215,7 @@ def read_plan(path: str | Path, options: Mapping[str, Any] | None = None) -> Sea
     try:
         config = Config.fromfile(str(path))
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if disk_full(error):
             raise  # of the copy that mmengine makes: the disk is to blame
         raise UserInputError(f"config {path}: cannot be read: {type(error).__name__}: {error}") from error
     config.merge_from_dict(dict(options or {}))

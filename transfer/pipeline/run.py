@@ -15,7 +15,6 @@ was.
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 import time
@@ -28,7 +27,7 @@ import torch
 from mmengine.config import Config
 
 from backbones.errors import RunError, UserInputError
-from backbones.files import sha256_file
+from backbones.files import disk_full, sha256_file
 from backbones.scheme import ConnectionScheme
 from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.checkpoint import newest_checkpoint, write_atomically
@@ -50,7 +49,6 @@ from transfer.search.problem import Evaluation, SearchProblem
 from transfer.search.supernet import SupernetProblem, beta_of
 
 TABLE = "table.json.gz"
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run_search(
@@ -159,7 +157,7 @@ def _room(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL_DISK:
+        if not disk_full(error):
             raise
         safe = ", ".join(_begun(folder)) or "nothing yet"
         raise RunError(

@@ -11,10 +11,12 @@ import json
 import math
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from backbones.errors import RunError, UserInputError
+from backbones.files import locked_file
 from backbones.scheme import ConnectionScheme
 from transfer.search.problem import Evaluation, SearchProblem, settings_of
 
@@ -49,12 +51,10 @@ class LoggedProblem:
         self.problem, self.depths, self.fresh = problem, tuple(problem.depths), 0
         settings = json.loads(json.dumps(settings_of(problem)))
         self._origin = {"supernet_sha256": settings.pop("supernet_sha256", None), "settings": settings}
-        self._file = _open_locked(self.path)
-        try:
+        with ExitStack() as stack:
+            self._file = stack.enter_context(_opened(self.path))
             self._known = self._read()
-        except BaseException:
-            self._file.close()
-            raise
+            self._held = stack.pop_all()
 
     def __getattr__(self, name: str) -> Any:
         if name in ("problem", "_known", "_file"):  # not set yet: nothing to ask
@@ -76,7 +76,7 @@ class LoggedProblem:
 
     def close(self) -> None:
         """Gives the log free for other processes."""
-        self._file.close()
+        self._held.close()
 
     def evaluate(self, schemes: Sequence[ConnectionScheme]) -> list[Evaluation]:
         """One evaluation a scheme, in the given order: from the log, or else evaluated now and logged."""
@@ -150,24 +150,24 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
 
 
-def _open_locked(path: Path) -> BinaryIO:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The log, for this process alone."""
+    busy = f"{path.parent}: another search is using this folder; wait for it, or choose another"
+    with _open(path) as file, locked_file(path.with_name(f".{path.name}.lock"), busy):
+        file.seek(0)
+        yield file
+
+
+def _open(path: Path) -> BinaryIO:
     """Opens the log, unbuffered: what is written is the system's, whatever becomes of this process."""
+    if path.is_symlink():
+        raise UserInputError(f"{path}: is a link, put the log itself there, or choose another folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+b", buffering=0)  # noqa: SIM115 (held as long as the search)
+        return open(path, "a+b", buffering=0)
     except OSError as error:
-        raise UserInputError(f"{path}: cannot be opened: {error.strerror}") from error
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        pass  # Windows: no lock
-    except OSError as error:
-        file.close()
-        raise RunError(f"{path.parent}: another search is using this folder; wait for it, or choose another") from error
-    file.seek(0)
-    return file
+        raise UserInputError(f"{path}: cannot be opened: {error.strerror}; choose another folder") from error
 
 
 def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
