@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from backbones._card_toml import parse_card
 from backbones.card import BackboneCard
 from backbones.errors import UserInputError
 from backbones.files import atomic_path, check_plain_name
@@ -82,7 +81,7 @@ def unpack(source: str | Path, folder: Path) -> BackboneCard:
         if sizes[cards[0]] > _CARD_BYTES:
             raise UserInputError(f"{source}: its card takes {sizes[cards[0]]} bytes, expected 1 MiB at most")
         text = read(cards[0]).read().decode("utf-8", errors="replace")
-        card = parse_card(text, folder / cards[0])
+        card = BackboneCard.parse(text, folder / cards[0])
         (folder / cards[0]).write_text(text, encoding="utf-8")
         if card.weights is not None and card.weights.file is not None:
             _take_weights(source, card, sizes, read, folder)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import pkgutil
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from backbones import schema
 from backbones.arch import get_arch
 from backbones.errors import UserInputError, did_you_mean
 from backbones.files import check_plain_name, inside, sha256_file, weights_folders
@@ -26,6 +28,8 @@ FIGURES = (
 
 SHARING = ("stage", "block")
 
+_T = TypeVar("_T")
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -35,8 +39,8 @@ class InputStatistics:
     """How pictures are normalised: `mean` and `std` per channel for RGB values in [0, 1], side `size` in pixels."""
 
     size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
 INPUTS = {
@@ -57,11 +61,11 @@ class Provenance:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UserInputError(
-                f"key 'provenance.kind' is {self.kind!r}, expected one of {', '.join(map(repr, KINDS))}."
+                f"key 'kind' is {self.kind!r}, expected one of {', '.join(map(repr, KINDS))}."
                 f"{did_you_mean(self.kind, KINDS)}"
             )
         if not self.source.strip():
-            raise UserInputError("key 'provenance.source' is empty, expected the paper, the search run or the person")
+            raise UserInputError("key 'source' is empty, expected the paper, the search run or the person")
 
 
 @dataclass(frozen=True)
@@ -86,12 +90,12 @@ class Weights:
 
     def __post_init__(self) -> None:
         if not _SHA256.fullmatch(self.sha256):
-            raise UserInputError(f"key 'weights.sha256' is {self.sha256!r}, expected 64 digits of 0-9 and a-f")
+            raise UserInputError(f"key 'sha256' is {self.sha256!r}, expected 64 digits of 0-9 and a-f")
         if (self.file is None) == (self.url is None):
             raise UserInputError("section 'weights' needs either the key 'file' or the key 'url'")
         if self.url is not None and not re.match(r"(https?|file)://", self.url):
-            raise UserInputError(f"key 'weights.url' is {self.url!r}, expected https://, http:// or file://")
-        check_plain_name(self.file_name, "key 'weights.file'" if self.file else "the last part of key 'weights.url'")
+            raise UserInputError(f"key 'url' is {self.url!r}, expected https://, http:// or file://")
+        check_plain_name(self.file_name, "key 'file'" if self.file else "the last part of key 'weights.url'")
 
     @property
     def file_name(self) -> str:
@@ -254,15 +258,131 @@ class BackboneCard:
     @classmethod
     def read(cls, path: str | Path) -> BackboneCard:
         """Reads a card's TOML file; raises `UserInputError` that names the file and the key."""
-        from backbones._card_toml import read_card
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise UserInputError(f"{path}: no such file, expected a card (.toml)") from None
+        except (IsADirectoryError, UnicodeDecodeError):
+            raise UserInputError(f"{path}: not a card, expected TOML text in UTF-8") from None
+        return cls.parse(text, path)
 
-        return read_card(Path(path))
+    @classmethod
+    def parse(cls, text: str, path: str | Path) -> BackboneCard:
+        """The card that TOML text describes; `path` is where it lies, and stands in error messages."""
+        try:
+            table = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UserInputError(f"{path}: not valid TOML: {error}") from None
+        written = schema.read(_Written, table, path, strict=True)
+        try:
+            return written.card(Path(path))
+        except UserInputError as error:
+            raise UserInputError(f"{path}: {error}") from None
 
     def to_toml(self) -> str:
         """The card as TOML; reading it back and writing it again gives the same bytes."""
-        from backbones._card_toml import write_card
+        import tomlkit
 
-        return write_card(self)
+        document = tomlkit.document()
+        for key, value in self.to_dict().items():
+            document.add(key, tomlkit.item(value))
+        return re.sub(r"\n{3,}", "\n\n", tomlkit.dumps(document)).strip() + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as plain values, in the order of the TOML file; what says nothing (no SAM, no note) is left out."""
+        return schema.write(_Written.of(self), short=True)
+
+
+# ---- the file
+
+
+@dataclass(frozen=True)
+class _Network:
+    arch: str
+    attention: str | None = None
+    sharing: str | None = None
+    scheme: str | None = None
+    attention_args: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key, expected in (("sharing", "'stage' or 'block'"), ("scheme", "text")) if self.attention else ():
+            if getattr(self, key) is None:
+                raise UserInputError(f"key '{key}' is missing, expected {expected}")
+
+
+_Row: Any = make_dataclass(
+    "_Row",
+    [("source", str), ("data", str), ("note", str, ""), *((name, int | float | None, None) for name in FIGURES)],
+    frozen=True,
+)
+"""`Figures` with a key for each of its values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    """A card as its file has it: sections and keys in their order."""
+
+    name: str
+    summary: str = ""
+    network: _Network
+    input: InputStatistics
+    provenance: Provenance
+    parameters: ParameterCount | None = None
+    weights: Weights | None = None
+    published: tuple[_Row, ...] = ()  # type: ignore[valid-type]
+    measured: tuple[_Row, ...] = ()  # type: ignore[valid-type]
+
+    @classmethod
+    def of(cls, card: BackboneCard) -> _Written:
+        plain = _Network(card.arch, attention_args=card.attention_args)
+        connected = replace(plain, attention=card.attention, sharing=card.sharing, scheme=str(card.scheme))
+        return cls(
+            name=card.name,
+            summary=card.summary,
+            network=plain if card.attention is None else connected,
+            input=card.input,
+            provenance=card.provenance,
+            parameters=card.parameters,
+            weights=card.weights,
+            published=tuple(map(_row, card.published)),
+            measured=tuple(map(_row, card.measured)),
+        )
+
+    def card(self, path: Path) -> BackboneCard:
+        network = self.network
+        depths = _under("network.arch", lambda: get_arch(network.arch).depths)
+        text = network.scheme
+        empty = ConnectionScheme.empty(depths)
+        return BackboneCard(
+            name=self.name,
+            summary=self.summary,
+            arch=network.arch,
+            attention=network.attention,
+            attention_args=network.attention_args,
+            sharing=network.sharing or "stage",
+            scheme=empty if text is None else _under("network.scheme", lambda: ConnectionScheme.parse(text, depths)),
+            input=self.input,
+            provenance=self.provenance,
+            parameters=self.parameters,
+            weights=self.weights,
+            path=path,
+            published=tuple(_figures(row, "published") for row in self.published),
+            measured=tuple(_figures(row, "measured") for row in self.measured),
+        )
+
+
+def _row(figures: Figures) -> Any:
+    return _Row(figures.source, figures.data, figures.note, **figures.values)
+
+
+def _figures(row: Any, name: str) -> Figures:
+    values = {figure: getattr(row, figure) for figure in FIGURES if getattr(row, figure) is not None}
+    if not values:
+        raise UserInputError(f"an entry of {name!r} holds no figure, expected one of {', '.join(FIGURES)}")
+    return Figures(row.source, row.data, values, row.note)
+
+
+# ---- checks
 
 
 def known_attentions() -> list[str]:
@@ -282,7 +402,7 @@ def _check_attention(name: str) -> None:
         )
 
 
-def _under(key: str, check: Any) -> Any:
+def _under(key: str, check: Callable[[], _T]) -> _T:
     try:
         return check()
     except UserInputError as error:

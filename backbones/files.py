@@ -120,7 +120,7 @@ def _swap(new: Path, target: Path, old: Path) -> None:
 
 @contextmanager
 def locked_file(path: Path, busy: str) -> Iterator[None]:
-    """Holds the lock file `path` for this process; it stays, because whoever waits for it must find this very file.
+    """Holds the lock file `path` for this process, and removes it in the end.
 
     Args:
         path: never opened through a link, never cut.
@@ -141,7 +141,11 @@ def locked_file(path: Path, busy: str) -> Iterator[None]:
             raise
         raise UserInputError(f"{path}: cannot be opened: {error.strerror}; choose another folder") from error
     with lock:
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no open file
+                path.unlink()  # while it is ours: who opened it meanwhile sees that it has no name, and opens another
 
 
 def check_plain_name(name: str, what: str) -> str:

@@ -145,11 +145,9 @@ def _listing(cards: list[BackboneCard]) -> Table:
 
 def run_show(args: argparse.Namespace) -> int:
     """The whole card."""
-    from backbones._card_toml import card_to_dict
-
     card = get_card(args.name)
     if args.json:
-        print(json.dumps(card_to_dict(card) | {"path": str(card.path)}, indent=2))
+        print(json.dumps(card.to_dict() | {"path": str(card.path)}, indent=2))
         return 0
     _print_lines([card.name, card.summary, "", *_facts(card), "", *_drawing(card), ""])
     for title, entries in (("published", card.published), ("measured with this code", card.measured)):

@@ -108,6 +108,7 @@ def test_one_at_a_time(tmp_path):
         pass
     with locked_file(path, "taken"):
         pass
+    assert names(tmp_path) == []
 
 
 def hold(path, held, done):

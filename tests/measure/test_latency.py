@@ -130,10 +130,13 @@ def test_a_table_is_kept_as_json(table, tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [
-        (lambda v: v.pop("blocks"), "no 'blocks'"),
-        (lambda v: v.update(format=2), "format 2, expected 1"),
-        (lambda v: v["blocks"][0].update(increment_percent=float("nan")), "not finite"),
-        (lambda v: v["blocks"][0].update(ci95=[1]), "no latency table"),
+        (lambda v: v.pop("blocks"), "key 'blocks' is missing"),
+        (lambda v: v.update(format=2), "'format' is 2, expected 1"),
+        (
+            lambda v: v["blocks"][0].update(increment_percent=float("nan")),
+            "increment_percent' is nan, expected a finite number",
+        ),
+        (lambda v: v["blocks"][0].update(ci95=[1]), "is .1., expected a list of 2"),
         (lambda v: v["additivity"]["schemes"][0].update(scheme="2"), "expected 0 and 1"),
         (lambda v: v["timing"].update(rounds=0), "expected a whole number"),
     ],
@@ -145,7 +148,7 @@ def test_what_is_no_table_is_refused(table, tmp_path, spoil, line):
     with pytest.raises(UserInputError, match=line) as caught:
         LatencyTable.read(path)
     assert str(path) in str(caught.value)
-    with pytest.raises(UserInputError, match="No such file"):
+    with pytest.raises(UserInputError, match="no such file"):
         LatencyTable.read(tmp_path / "none.json")
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import platform
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,16 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
 from backbones.errors import UserInputError
+from backbones.schema import write_json
 from transfer.deploy import deploy as deployed_copy
 from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.backbone import without_initial_weights
-from transfer.engine.checkpoint import backbone_meta, plain, write_atomically
+from transfer.engine.checkpoint import backbone_meta, plain
 from transfer.engine.compat import load_foreign_checkpoint
+from transfer.engine.console import repeat_command, say
 from transfer.engine.progress import metric_line, numbers
-from transfer.engine.runner_setup import build_runner, prepare, processes, repeat_command
-from transfer.engine.training import explained, say
+from transfer.engine.runner_setup import build_runner, prepare, processes
+from transfer.engine.workdir import WorkDir
 
 
 def evaluate(
@@ -67,7 +67,7 @@ def evaluate(
     meta = load_foreign_checkpoint(checkpoint).get("meta", {})
     prepare(config, work_dir=work_dir, seed=meta.get("seed"), launcher=launcher, training=False)
     config.load_from, config.resume = str(checkpoint), False
-    with processes(launcher), explained(Path(work_dir)):
+    with processes(launcher), WorkDir(Path(work_dir), kept=lambda folder: ()).explained():
         with without_initial_weights():
             runner = build_runner(config)
         backbone = backbone_meta(runner.model)  # which a deployed copy no longer says
@@ -77,7 +77,7 @@ def evaluate(
         circumstances = {"tta": tta, "deployed": deploy}
         record = {"metrics": metrics, **circumstances, **describe(runner, config, checkpoint, meta, backbone)}
         if out is not None and runner.rank == 0:
-            write_atomically(out, (json.dumps(as_json(record), indent=2) + "\n").encode())
+            write_json(out, record)
         say(metric_line(numbers(metrics)))
     return record
 
@@ -138,16 +138,3 @@ def describe(
         },
         "command": repeat_command(),
     }
-
-
-def as_json(value: Any) -> Any:
-    """Tensors as lists, numbers that JSON lacks (NaN, infinity) as null."""
-    if torch.is_tensor(value):
-        return as_json(value.tolist())
-    if hasattr(value, "tolist"):
-        return as_json(value.tolist())
-    if isinstance(value, dict):
-        return {str(key): as_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [as_json(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

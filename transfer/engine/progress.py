@@ -15,6 +15,9 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from backbones.files import write_atomically
+from transfer.engine.console import duration
+
 
 def numbers(values: dict[str, Any] | None) -> dict[str, float]:
     """The entries that are single numbers, as floats."""
@@ -27,16 +30,6 @@ def numbers(values: dict[str, Any] | None) -> dict[str, float]:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             found[key] = float(value)
     return found
-
-
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds.
-
-    >>> duration(3725)
-    '1:02:05'
-    """
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
 def metric_line(metrics: dict[str, float]) -> str:
@@ -127,8 +120,9 @@ class CurveHook(Hook):
         self._sums: dict[str, list[float]] = defaultdict(list)
         self._path = Path(runner.work_dir) / "curve.jsonl"
         if is_main_process() and self._path.exists():
-            kept = [line for line in self._path.read_text().splitlines() if _iteration(line) <= runner.iter]
-            self._path.write_text("".join(f"{line}\n" for line in kept))
+            lines = self._path.read_text(errors="replace").splitlines()
+            kept = "".join(f"{line}\n" for line in lines if _iteration(line) <= runner.iter)
+            write_atomically(self._path, kept.encode())  # takes the place of a link, instead of writing through it
         self._seconds, self._since = 0.0, time.perf_counter()
 
     def after_train_iter(
@@ -166,6 +160,6 @@ def training_seconds(work_dir: str | Path) -> float | None:
 
 def _iteration(line: str) -> float:
     try:
-        return json.loads(line)["iter"]
+        return float(json.loads(line)["iter"])
     except (ValueError, KeyError, TypeError):
         return math.inf  # a line that a crash cut off

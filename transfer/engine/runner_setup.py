@@ -6,9 +6,8 @@ import importlib.util
 import itertools
 import logging
 import os
-import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -281,8 +280,3 @@ def build_runner(config: Config) -> TransferRunner:
     stem = Path(config.filename).stem if config.filename else "run"
     config.setdefault("experiment_name", f"{stem}_{next(_runs)}")
     return TransferRunner.from_cfg(config)
-
-
-def repeat_command(extra: Iterable[str] = ()) -> str:
-    """The command line as typed, with `extra` behind it."""
-    return shlex.join(["python", *sys.argv, *extra])

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backbones.errors import UserInputError
+from backbones.schema import load_json, read, write
 from backbones.scheme import ConnectionScheme
 
 LATENCY = "latency.json"
@@ -63,14 +62,38 @@ class Increment:
         """Keys as in the rows of `tools/benchmark.py increment`."""
         return {"increment_percent": self.percent, "ci95": list(self.ci95)}
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Increment:
-        """The opposite of `as_dict`."""
-        low, high = map(float, values["ci95"])
-        found = cls(float(values["increment_percent"]), (low, high))
-        if not all(map(math.isfinite, (found.percent, low, high))):
-            raise ValueError("an increment is not finite")
-        return found
+
+@dataclass(frozen=True)
+class _Block:
+    increment_percent: float
+    ci95: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Scheme:
+    scheme: ConnectionScheme
+    increment_percent: float
+    ci95: tuple[float, float]
+    sum: float
+    error: float
+
+
+@dataclass(frozen=True)
+class _Additivity:
+    mean_absolute_error: float
+    schemes: tuple[_Scheme, ...]
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A table as its file has it; what follows from others (sums, errors) stands beside them for the reader."""
+
+    network: Mapping[str, Any]
+    timing: Timing
+    ms_per_image: float
+    blocks: tuple[_Block, ...]
+    additivity: _Additivity
+    machine: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -121,20 +144,20 @@ class LatencyTable:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values; what follows from others (sums, errors) stands beside them for the reader."""
-        rows = [
-            {"scheme": str(scheme), **increment.as_dict(), "sum": self.expected(scheme), "error": self.error(scheme)}
+        """Plain values."""
+        schemes = tuple(
+            _Scheme(scheme, increment.percent, increment.ci95, self.expected(scheme), self.error(scheme))
             for scheme, increment in self.schemes.items()
-        ]
-        return {
-            "format": FORMAT,
-            "network": dict(self.network),
-            "timing": asdict(self.timing),
-            "ms_per_image": self.ms_per_image,
-            "blocks": [block.as_dict() for block in self.blocks],
-            "additivity": {"mean_absolute_error": self.mean_error, "schemes": rows},
-            "machine": dict(self.machine),
-        }
+        )
+        written = _Written(
+            network=self.network,
+            timing=self.timing,
+            ms_per_image=self.ms_per_image,
+            blocks=tuple(_Block(block.percent, block.ci95) for block in self.blocks),
+            additivity=_Additivity(self.mean_error, schemes),
+            machine=self.machine,
+        )
+        return {"format": FORMAT, **write(written)}
 
     @classmethod
     def read(cls, path: str | Path) -> LatencyTable:
@@ -143,29 +166,16 @@ class LatencyTable:
         Raises:
             UserInputError: no such file, or no such table.
         """
-        path = Path(path)
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            if values["format"] != FORMAT:
-                raise ValueError(f"format {values['format']}, expected {FORMAT}")
-            return cls(
-                network=dict(values["network"]),
-                timing=Timing(**values["timing"]),
-                ms_per_image=float(values["ms_per_image"]),
-                blocks=tuple(Increment.from_dict(row) for row in values["blocks"]),
-                schemes={
-                    ConnectionScheme.parse(row["scheme"]): Increment.from_dict(row)
-                    for row in values["additivity"]["schemes"]
-                },
-                machine=dict(values["machine"]),
-            )
-        except OSError as error:
-            raise UserInputError(
-                f"{path}: cannot be read ({error.strerror}), expected a latency table such as a search's {LATENCY}"
-            ) from error
-        except (KeyError, TypeError, ValueError) as error:
-            what = f"no {error}" if isinstance(error, KeyError) else error
-            raise UserInputError(f"{path}: no latency table: {what}; expected a search's {LATENCY}") from error
+        path, mend = Path(path), f"expected a latency table such as a search's {LATENCY}"
+        written = read(_Written, load_json(path, missing=mend, mend=mend, form=FORMAT), path, mend=mend)
+        return cls(
+            network=written.network,
+            timing=written.timing,
+            ms_per_image=written.ms_per_image,
+            blocks=tuple(Increment(row.increment_percent, row.ci95) for row in written.blocks),
+            schemes={row.scheme: Increment(row.increment_percent, row.ci95) for row in written.additivity.schemes},
+            machine=written.machine,
+        )
 
     def check_network(self, network: Mapping[str, Any], path: str | Path) -> None:
         """Raises `UserInputError` if the table is of another network than `network`."""

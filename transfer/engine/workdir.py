@@ -1,0 +1,124 @@
+"""Work directories: one run at a time, nothing useless left behind, words for what fails around a run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+
+from backbones.errors import RunError, UserInputError
+from backbones.files import disk_full, locked_file, remove_temporary
+from transfer.engine.checkpoint import newest_checkpoint
+from transfer.engine.console import resume_command
+
+LOCK = ".lock"
+_NO_MEMORY = ("out of memory", "can't allocate memory")
+
+
+def newest_of(folder: Path) -> list[str]:
+    """What is worth keeping of a training: its newest checkpoint."""
+    newest = newest_checkpoint(folder)
+    return [] if newest is None else [newest.name]
+
+
+@dataclass(frozen=True)
+class WorkDir:
+    """A folder that one run at a time fills.
+
+    Attributes:
+        path: the folder.
+        kept: names what a folder holds that is worth keeping, and that a run can go on from.
+    """
+
+    path: Path
+    kept: Callable[[Path], Sequence[str]] = newest_of
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder for this process; creates it and, left empty, removes it again.
+
+        A run that ends with `UserInputError` takes what it wrote with it, unless something there is worth keeping.
+
+        Raises:
+            RunError: another process holds it.
+            UserInputError: it cannot be created.
+        """
+        if not is_main_process():
+            yield
+            return
+        new = [parent for parent in (self.path, *self.path.parents) if not parent.exists()]
+        _make(self.path)
+        busy = f"{self.path}: another run is using this work directory; wait for it, or choose another --work-dir"
+        try:
+            with locked_file(self.path / LOCK, busy), self._cleared_after_wrong_input():
+                remove_temporary(self.path)
+                yield
+        finally:
+            for parent in new:
+                if parent.is_dir() and not any(parent.iterdir()):
+                    parent.rmdir()
+
+    @contextmanager
+    def _cleared_after_wrong_input(self) -> Iterator[None]:
+        before = set(self.path.iterdir())
+        try:
+            yield
+        except UserInputError:
+            if not self.kept(self.path):
+                for entry in set(self.path.iterdir()) - before:
+                    shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
+            raise
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turns failures of the surroundings into one line: what happened, what is safe, how to go on."""
+        try:
+            yield
+        except RunError:
+            raise
+        except Exception as error:
+            if message := _from_worker(error):
+                raise UserInputError(message) from error
+            if found := _failure(error):
+                what, mend = found
+                kept = ", ".join(self.kept(self.path))
+                safe = f"safe there: {kept}" if kept else "there was nothing to keep yet"
+                then = f"continue with: {resume_command()}" if kept else "start again"
+                raise RunError(f"{self.path}: {what}; {safe}; {mend} and {then}") from error
+            raise
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if disk_full(error):
+            raise RunError(f"--work-dir {folder}: cannot be created: {error.strerror}; make room there") from error
+        raise UserInputError(f"--work-dir {folder}: cannot be created: {error.strerror}; choose another") from error
+
+
+def _failure(error: Exception) -> tuple[str, str] | None:
+    """What failed around the run and how to mend it; None where it is the run's own."""
+    if isinstance(error, OSError) and disk_full(error):
+        return f"the disk is full ({error.strerror})", "make room"
+    if not isinstance(error, RuntimeError):
+        return None
+    if "DataLoader worker" in str(error):
+        first = str(error).splitlines()[0]
+        return f"a data worker was lost ({first}), often for want of memory", "lower train_dataloader.num_workers"
+    if any(words in str(error).lower() for words in _NO_MEMORY):
+        return "out of memory", "lower train_dataloader.batch_size or the crop"
+    return None
+
+
+def _from_worker(error: Exception) -> str | None:
+    """The line of a `UserInputError` that a data worker raised, out of the traceback that torch wraps it in."""
+    if not isinstance(error, UserInputError) or not str(error).startswith("Caught "):
+        return None
+    found = re.findall(r"^\S*UserInputError: (.*)$", str(error), re.MULTILINE)
+    return found[-1] if found else None
