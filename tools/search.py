@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     import transfer.engine  # noqa: F401  (guards and registries)
     from transfer.engine.config_check import parse_options
     from transfer.engine.runner_setup import choose_device
-    from transfer.pipeline.config import read_plan
+    from transfer.pipeline.config import read_search_config
     from transfer.pipeline.engines import get_engine
     from transfer.pipeline.run import run_search
 
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.seed is not None:
         options["search.seed"] = args.seed
     return run_search(
-        read_plan(args.config, options),
+        read_search_config(args.config, options),
         args.work_dir or Path("work_dirs") / f"search_{Path(args.config).stem}",
         resume=args.resume,
         amp=args.amp,

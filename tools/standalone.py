@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     from transfer.engine.config_check import parse_options
     from transfer.engine.runner_setup import choose_device
     from transfer.pipeline import sample
-    from transfer.pipeline.config import read_plan
+    from transfer.pipeline.config import read_search_config
     from transfer.pipeline.engines import get_engine
     from transfer.pipeline.run import supernet_config
 
@@ -57,8 +57,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parse_options(args.cfg_options)
     if args.seed is not None:
         options["standalone.seed"] = args.seed
-    plan = read_plan(args.config, options)
-    depths = sample.SampledNetwork.of(supernet_config(plan)).depths
+    config = read_search_config(args.config, options)
+    depths = sample.SampledNetwork.of(supernet_config(config)).depths
     picked = sample.given(args.schemes, depths)
     for table, number in args.spread:
         if not number.isdigit():
@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     if not picked:
         raise UserInputError("no scheme to train: name some by --schemes, --spread or --random")
     engine = get_engine(args.engine, args.workers)
-    return sample.train_sample(plan, picked, args.work_dir, amp=args.amp, engine=engine)
+    return sample.train_sample(config, picked, args.work_dir, amp=args.amp, engine=engine)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def other_supernet(folder):
         (other_supernet, "line 1: is of another supernet"),
         (lambda folder: files.write_standalone(folder, [{"name": "x"}], ""), "key 'runs[0].scheme' is missing"),
         (lambda folder: (folder / "standalone.json").write_text("no"), "standalone.json: not valid JSON"),
-        (lambda folder: (folder / "increment.json").write_text("{}"), "no 'rows'"),
+        (lambda folder: (folder / "increment.json").write_text("{}"), "key 'rows' is missing"),
     ],
 )
 def test_what_is_no_finished_search_is_refused_in_one_line(searched, tmp_path, capsys, spoil, match):

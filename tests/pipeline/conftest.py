@@ -13,7 +13,7 @@ from search_configs import write_config
 
 import transfer.engine  # noqa: F401
 from transfer.cli import run_command
-from transfer.pipeline.config import read_plan
+from transfer.pipeline.config import read_search_config
 from transfer.pipeline.run import run_search
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def supernet(tmp_path_factory):
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
     folder = tmp_path_factory.mktemp("supernet")
     path = write_config(folder / "config.py", search={"method": "random", "budget": 1}, standalone="left out")
-    assert run_search(read_plan(path), folder / "work") == 0
+    assert run_search(read_search_config(path), folder / "work") == 0
     return folder / "work" / "supernet" / "iter_2.pth"
 
 

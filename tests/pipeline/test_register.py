@@ -18,7 +18,7 @@ from backbones.verification import verify_backbone
 from backbones.weights import sha256_file
 from transfer.engine.backbone import RegisteredBackbone
 from transfer.engine.config_check import load_config
-from transfer.pipeline.config import read_plan
+from transfer.pipeline.config import read_search_config
 from transfer.pipeline.register import register_search
 from transfer.pipeline.run import run_search
 
@@ -216,7 +216,7 @@ def test_a_search_from_end_to_end(tmp_path, cards):
     }
     config = tmp_path / "config.py"
     config.write_text("".join(f"{key} = {value!r}\n" for key, value in sections.items()))
-    assert run_search(read_plan(config), tmp_path / "work") == 0
+    assert run_search(read_search_config(config), tmp_path / "work") == 0
     card = register_search(tmp_path / "work", NAME)
     assert str(card.scheme) == read(tmp_path / "work")["best"] and card.provenance.kind == "search"
     assert "configs/standalone/c100_resnet38.py" in card.measured[0].source

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,30 +10,30 @@ from search_configs import ROOT, SHORT
 
 import transfer.engine  # noqa: F401
 from backbones.errors import UserInputError
-from backbones.scheme import ConnectionScheme
 from backbones.weights import sha256_file
 from transfer.cli import run_command
-from transfer.pipeline import run as pipeline
-from transfer.pipeline.config import read_plan
+from transfer.pipeline.artefacts import read_search, read_standalone
+from transfer.pipeline.config import read_search_config
 from transfer.pipeline.engines import get_engine
-from transfer.pipeline.run import read_result, run_search
-from transfer.search.log import read_log
+from transfer.pipeline.run import check_config, run_search
+from transfer.search.log import LoggedProblem, read_log
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
 
 def test_a_search_from_end_to_end_and_again(written, tmp_path, capsys):
-    plan, folder = read_plan(written()), tmp_path / "work"
+    plan, folder = read_search_config(written()), tmp_path / "work"
     assert run_search(plan, folder) == 0
 
-    found = read_result(folder)
-    assert found["supernet"]["sha256"] == sha256_file(folder / "supernet" / "iter_2.pth")
-    assert found["supernet"]["beta"] == 0.5 and found["supernet"]["seconds"] > 0
-    assert found["log_sha256"] == sha256_file(folder / "evaluations.jsonl")
-    log = {line["scheme"]: line for line in read_log(folder)}
-    assert set(log) == set(found["order"]) and len(log) == 6
-    values = {s: line["accuracy"] + 2 * ConnectionScheme.parse(s).sparsity for s, line in log.items()}
-    assert found["best"]["scheme"] == max(found["order"], key=values.get)
+    found = read_search(folder)
+    assert json.loads((folder / "search.json").read_text()) == json.loads(json.dumps(found.values))
+    assert found.supernet.sha256 == sha256_file(folder / "supernet" / "iter_2.pth")
+    assert found.supernet.beta == 0.5 and found.supernet.seconds > 0
+    assert found.log_sha256 == sha256_file(folder / "evaluations.jsonl")
+    log = {line.scheme: line for line in read_log(folder)}
+    assert set(log) == set(found.order) and len(log) == 6
+    values = {scheme: line.accuracy + 2 * scheme.sparsity for scheme, line in log.items()}
+    assert found.best.scheme == max(found.order, key=values.get)
 
     record = json.loads((folder / "standalone.json").read_text())
     names = [run["name"] for run in record["runs"]]
@@ -58,49 +59,50 @@ def test_a_search_from_end_to_end_and_again(written, tmp_path, capsys):
 
 
 def test_a_stopped_search_goes_on_to_the_same_result(written, tmp_path, supernet, monkeypatch):
-    plan = read_plan(written(supernet__checkpoint=str(supernet), search__method="ean", standalone=None))
+    plan = read_search_config(written(supernet__checkpoint=str(supernet), search__method="ean", standalone=None))
     assert run_search(plan, tmp_path / "unbroken") == 0
-    append = pipeline.LoggedProblem._append
+    append = LoggedProblem._append
 
     def stop_after_three(self, found):
         append(self, found)
         if len(self) + len(found) >= 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline.LoggedProblem, "_append", stop_after_three)
+    monkeypatch.setattr(LoggedProblem, "_append", stop_after_three)
     with pytest.raises(KeyboardInterrupt):
         run_search(plan, tmp_path / "stopped")
     monkeypatch.undo()
     assert run_search(plan, tmp_path / "stopped", resume=True) == 0
-    unbroken, stopped = (read_result(tmp_path / name) for name in ("unbroken", "stopped"))
-    assert stopped["fresh"] < unbroken["fresh"] == 6
-    for result in (unbroken, stopped):
-        del result["seconds"], result["fresh"]
-    assert stopped == unbroken
+    unbroken, stopped = (read_search(tmp_path / name) for name in ("unbroken", "stopped"))
+    assert stopped.fresh < unbroken.fresh == 6
+    assert replace(stopped, seconds=None, fresh=None) == replace(unbroken, seconds=None, fresh=None)
 
 
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"search": "left out"}, r"no section 'search'"),
-        ({"search__budget": 0}, r"search.budget=0, expected at least one"),
-        ({"search__metod": "ean"}, r"search has no key 'metod'.*Did you mean 'method'"),
+        ({"search": "left out"}, r"key 'search' is missing, expected an object .budget, method"),
+        ({"search__budget": 0}, r"key 'search.budget' is 0, expected a whole number of at least 1"),
+        ({"search__metod": "ean"}, r"key 'search.metod' is unknown.*Did you mean 'method'"),
         ({"search__method": "eam"}, r"search method 'eam' is unknown.*Did you mean 'ean'"),
         ({"search__args": {"variant": "x"}, "search__method": "ean"}, r"variant='x'"),
         ({"search__args": {"popsize": 3}, "search__method": "ga"}, r"search.args has no key 'popsize'"),
-        ({"search__objective": {"lambda3": 1}}, r"search.objective has no key 'lambda3'"),
-        ({"supernet__bn": "recalibratd"}, r"bn='recalibratd'.*Did you mean 'recalibrated'"),
+        (
+            {"search__objective": {"lambda3": 1}},
+            r"key 'search.objective.lambda3' is unknown, expected one of kind, lambda1",
+        ),
+        ({"supernet__bn": "recalibratd"}, r"'supernet.bn' is 'recalibratd'.*Did you mean 'recalibrated'"),
         ({"supernet__checkpoint": "nothing.pth"}, r"nothing.pth, no such file"),
         ({"supernet__options": {"train_cfg.max_iter": 2}}, r"train_cfg has no key 'max_iter'"),
-        ({"standalone__beside": ["full"]}, r"standalone.beside='full'.*Did you mean 'full_sa'"),
-        ({"sandalone": {}}, r"unknown section 'sandalone'.*Did you mean 'standalone'"),
+        ({"standalone__beside": ["full"]}, r"'standalone.beside.0.' is 'full'.*Did you mean 'full_sa'"),
+        ({"sandalone": {}}, r"key 'sandalone' is unknown.*Did you mean 'standalone'"),
     ],
 )
 def test_wrong_configs_take_one_line_and_leave_nothing(written, tmp_path, supernet, changes, line, capsys):
     changes = {"supernet__checkpoint": str(supernet), **changes}
 
     def main(_):
-        return run_search(read_plan(written(**changes)), tmp_path / "work")
+        return run_search(read_search_config(written(**changes)), tmp_path / "work")
 
     assert run_command(main) == 2
     error = capsys.readouterr().err.splitlines()[-1]
@@ -110,22 +112,22 @@ def test_wrong_configs_take_one_line_and_leave_nothing(written, tmp_path, supern
 
 def test_a_supernet_of_another_network_is_refused(written, tmp_path, supernet):
     other = f"{ROOT}/configs/supernet/digits_resnet38_full_sa_se.py"
-    plan = read_plan(written(supernet__checkpoint=str(supernet), supernet__config=other))
+    plan = read_search_config(written(supernet__checkpoint=str(supernet), supernet__config=other))
     with pytest.raises(UserInputError, match=r"iter_2\.pth"):
         run_search(plan, tmp_path / "work")
     assert not (tmp_path / "work").exists()
 
 
 def test_a_folder_with_another_search_is_refused_and_kept(written, tmp_path, supernet):
-    first = read_plan(written(supernet__checkpoint=str(supernet), standalone=None))
+    first = read_search_config(written(supernet__checkpoint=str(supernet), standalone=None))
     assert run_search(first, tmp_path / "work") == 0
     log = (tmp_path / "work" / "evaluations.jsonl").read_bytes()
-    other = read_plan(written(supernet__checkpoint=str(supernet), standalone=None, search__seed=4))
+    other = read_search_config(written(supernet__checkpoint=str(supernet), standalone=None, search__seed=4))
     with pytest.raises(UserInputError, match=r"seed is 3 there and 4"):
         run_search(other, tmp_path / "work", resume=True)
     (tmp_path / "work" / "search.json").unlink()
     fewer = {**SHORT, "val_dataloader.dataset.images": 10}
-    other = read_plan(written(supernet__checkpoint=str(supernet), standalone=None, supernet__options=fewer))
+    other = read_search_config(written(supernet__checkpoint=str(supernet), standalone=None, supernet__options=fewer))
     with pytest.raises(UserInputError, match="the log belongs to another search problem"):
         run_search(other, tmp_path / "work", resume=True)
     assert (tmp_path / "work" / "evaluations.jsonl").read_bytes() == log
@@ -135,32 +137,30 @@ def test_configs_in_the_repository_can_be_read():
     files = sorted((ROOT / "configs" / "search").glob("*.py"))
     assert files
     for file in files:
-        plan = read_plan(file)
-        plan.search.check()
-        pipeline.supernet_config(plan)
-        assert plan.standalone is None or plan.file(plan.standalone.config).is_file()
+        plan = read_search_config(file)
+        check_config(plan)
 
 
 def test_a_ray_cluster_of_two_workers_gives_the_same_results(written, tmp_path, supernet, monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_ADDRESS", "")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    plan = read_plan(written(supernet__checkpoint=str(supernet), supernet__bn="recalibrated"))
+    plan = read_search_config(written(supernet__checkpoint=str(supernet), supernet__bn="recalibrated"))
     engine = get_engine("ray", 2)
     try:
         assert run_search(plan, tmp_path / "ray", engine=engine) == 0
     finally:
         engine.ray.shutdown()
     assert run_search(plan, tmp_path / "serial") == 0
-    logs = [{line["scheme"]: line for line in read_log(tmp_path / name)} for name in ("ray", "serial")]
+    logs = [{line.scheme: line for line in read_log(tmp_path / name)} for name in ("ray", "serial")]
     assert logs[0].keys() == logs[1].keys() and len(logs[0]) == 6
     for scheme, line in logs[0].items():
-        assert line["accuracy"] == logs[1][scheme]["accuracy"]
-        assert line["loss"] == pytest.approx(logs[1][scheme]["loss"], abs=1e-6)
-    runs = [json.loads((tmp_path / name / "standalone.json").read_text())["runs"] for name in ("ray", "serial")]
-    for run in (*runs[0], *runs[1]):
-        del run["seconds"], run["sha256"]
-    assert runs[0] == runs[1]
+        assert line.accuracy == logs[1][scheme].accuracy
+        assert line.loss == pytest.approx(logs[1][scheme].loss, abs=1e-6)
+    ray, serial = (read_standalone(tmp_path / name).runs for name in ("ray", "serial"))
+    assert [replace(run, seconds=None, sha256="") for run in ray] == [
+        replace(run, seconds=None, sha256="") for run in serial
+    ]
 
 
 @pytest.mark.parametrize(("name", "workers", "line"), [("rey", 1, "Did you mean 'ray'"), ("ray", 0, "at least 1")])

@@ -11,7 +11,7 @@ import transfer.engine  # noqa: F401
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.pipeline import sample
-from transfer.pipeline.config import read_plan
+from transfer.pipeline.config import read_search_config
 from transfer.pipeline.stages import standalone
 from transfer.search.known_problems import TableProblem, all_schemes
 from transfer.search.problem import Evaluation
@@ -52,7 +52,7 @@ def test_schemes_by_name_by_file_and_by_chance(tmp_path):
 
 def test_a_sample_that_was_stopped_goes_on(written, tmp_path, monkeypatch):
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
-    plan, folder = read_plan(written()), tmp_path / "sample"
+    plan, folder = read_search_config(written()), tmp_path / "sample"
     picked = sample.given(["100000000000", "000000000011"], (4, 4, 4))
     trained, train = [], standalone.train
 
@@ -67,7 +67,7 @@ def test_a_sample_that_was_stopped_goes_on(written, tmp_path, monkeypatch):
     assert trained == ["1000.0000.0000"]
     assert [row["name"] for row in json.loads((folder / "standalone.json").read_text())["runs"]] == ["sample 1"]
 
-    with pytest.raises(UserInputError, match="trained with amp False, now it is True"):
+    with pytest.raises(UserInputError, match="--amp is False there and True now"):
         sample.train_sample(plan, picked, folder, amp=True)
     monkeypatch.setattr(standalone, "train", lambda config, **k: trained.append(config) or train(config, **k))
     assert sample.train_sample(plan, {**picked, **sample.given(["0" * 12], (4, 4, 4))}, folder) == 0
@@ -86,10 +86,10 @@ def test_a_sample_that_was_stopped_goes_on(written, tmp_path, monkeypatch):
 def test_a_search_s_folder_and_a_config_without_trainings_are_refused(written, tmp_path):
     picked = sample.given(["0" * 12], (4, 4, 4))
     with pytest.raises(UserInputError, match="no section 'standalone'"):
-        sample.train_sample(read_plan(written(standalone=None)), picked, tmp_path / "work")
+        sample.train_sample(read_search_config(written(standalone=None)), picked, tmp_path / "work")
     (tmp_path / "search.json").write_text("{}")
     with pytest.raises(UserInputError, match=r"holds a search.*another --work-dir"):
-        sample.train_sample(read_plan(written()), picked, tmp_path)
+        sample.train_sample(read_search_config(written()), picked, tmp_path)
 
 
 def test_the_command_takes_schemes_from_everywhere(written, tmp_path, monkeypatch):
@@ -97,14 +97,14 @@ def test_the_command_takes_schemes_from_everywhere(written, tmp_path, monkeypatc
     from tools import standalone as tool
 
     asked = {}
-    monkeypatch.setattr(sample, "train_sample", lambda plan, picked, folder, **how: asked.update(locals()) or 0)
+    monkeypatch.setattr(sample, "train_sample", lambda config, picked, folder, **how: asked.update(locals()) or 0)
     rows = {s: Evaluation(50.0, 1.0 + i, 10) for i, s in enumerate(all_schemes((4, 4, 4)))}
     TableProblem(rows).save(tmp_path / "table.json.gz")
     args = [str(written()), "--work-dir", str(tmp_path / "w"), "--seed", "5", "--amp", "--schemes", "100000000000"]
     assert tool.main([*args, "--spread", str(tmp_path / "table.json.gz"), "2", "--random", "3", "1"]) == 0
     how = ["given", *["spread over table.json.gz"] * 2, *["random, seed 1"] * 3]
     assert list(asked["picked"].values()) == how
-    assert asked["plan"].standalone.seed == 5 and asked["how"]["amp"] is True
+    assert asked["config"].standalone.seed == 5 and asked["how"]["amp"] is True
     with pytest.raises(UserInputError, match="expected a number of schemes last"):
         tool.main([*args, "--spread", "2", str(tmp_path / "table.json.gz")])
     with pytest.raises(UserInputError, match="no scheme to train"):

@@ -1,23 +1,22 @@
 """Searches that maximise measured time, fronts, and the increments of what was trained."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from search_configs import SHORT
 
 from backbones.errors import RunError, UserInputError
-from backbones.scheme import ConnectionScheme
 from transfer.analysis.finished import SearchOutcome
 from transfer.analysis.report.standalone import ticket_of
 from transfer.measure import stopwatch
 from transfer.measure.latency import LatencyTable
-from transfer.pipeline import run as pipeline
-from transfer.pipeline.config import read_plan
-from transfer.pipeline.run import read_result, run_search
-from transfer.search.log import read_log
+from transfer.pipeline.artefacts import read_search
+from transfer.pipeline.config import read_search_config
+from transfer.pipeline.run import run_search
+from transfer.search.log import LoggedProblem, read_log
 from transfer.search.objective import pareto_front
-from transfer.search.problem import Evaluation
 
 TIME = {"kind": "time", "lambda1": 20.0, "lambda2": 1.0, "timing": {"batch": 2, "rounds": 2, "clock": "cpu"}}
 COSTS = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0]
@@ -41,7 +40,7 @@ def timed(written, supernet):
 
     def write(objective=TIME, **changes):
         defaults = {"supernet__checkpoint": str(supernet), "search__objective": objective, "standalone": None}
-        return read_plan(written(**{**defaults, **changes}))
+        return read_search_config(written(**{**defaults, **changes}))
 
     return write
 
@@ -58,10 +57,6 @@ def table(timed, tmp_path):
     return path
 
 
-def cost(scheme):
-    return float(np.dot(COSTS, [int(bit) for bit in scheme.replace(".", "")]))
-
-
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
 
@@ -69,33 +64,31 @@ def test_a_search_by_measured_time(timed, tmp_path, capsys):
     folder = tmp_path / "work"
     assert run_search(timed(), folder) == 0
     assert "latency: all 12 blocks connected take" in capsys.readouterr().out
-    table, found = LatencyTable.read(folder / "latency.json"), read_result(folder)
+    table, found = LatencyTable.read(folder / "latency.json"), read_search(folder)
     assert table.network["arch"] == "resnet38" and table.network["size"][0] == 1
     assert len(table.blocks) == 12 and max(s.connected for s in table.schemes) == 12
-    assert found["objective"] == {
+    assert found.objective == {
         "type": "TimeReward",
         "per_block": list(table.per_block),
         "lambda1": 20.0,
         "lambda2": 1.0,
         "loss_weight": 0.0,
     }
-    for entry in (found["best"], *found["candidates"]):
-        bits = [int(bit) for bit in entry["scheme"].replace(".", "")]
-        saving = 1 - np.dot(table.per_block, bits) / sum(table.per_block)
-        assert entry["value"] == pytest.approx(20 * saving + entry["accuracy"])
+    for entry in (found.best, *found.candidates):
+        saving = 1 - np.dot(table.per_block, entry.scheme.bits) / sum(table.per_block)
+        assert entry.value == pytest.approx(20 * saving + entry.accuracy)
 
 
 def test_a_table_may_be_given_and_decides(timed, table, tmp_path, capsys):
     folder = tmp_path / "work"
     assert run_search(timed({**TIME, "latency": str(table)}, search__method="nsga2", search__budget=40), folder) == 0
-    printed, found = capsys.readouterr().out, read_result(folder)
-    assert found["objective"]["per_block"] == COSTS
-    log = [(line["scheme"], Evaluation(line["accuracy"], line["loss"], line["n"])) for line in read_log(folder)]
-    front = pareto_front([(ConnectionScheme.parse(s), e) for s, e in log], lambda scheme: cost(str(scheme)))
-    assert found["front"] == [
-        {"scheme": str(p.scheme), "accuracy": p.accuracy, "cost": pytest.approx(p.cost)} for p in front
-    ]
-    volume = found["hypervolume"]
+    printed, found = capsys.readouterr().out, read_search(folder)
+    assert found.objective["per_block"] == COSTS
+    log = [(line.scheme, line.evaluation) for line in read_log(folder)]
+    front = pareto_front(log, lambda scheme: float(np.dot(COSTS, scheme.bits)))
+    assert [(p.scheme, p.accuracy) for p in found.front] == [(p.scheme, p.accuracy) for p in front]
+    assert [p.cost for p in found.front] == pytest.approx([p.cost for p in front])
+    volume = found.hypervolume
     assert (volume["of"], volume["cost"]) == ("time increment (%)", pytest.approx(sum(COSTS)))
     assert volume["accuracy"] == min(e.accuracy for _, e in log)
     assert f"front, accuracy against time increment (%): hypervolume {volume['value']:.4g}" in printed
@@ -105,17 +98,20 @@ def test_a_table_may_be_given_and_decides(timed, table, tmp_path, capsys):
 
 
 def test_other_searches_have_a_front_over_the_ratio(written, supernet, tmp_path):
-    assert run_search(read_plan(written(supernet__checkpoint=str(supernet), standalone=None)), tmp_path / "w") == 0
-    found = read_result(tmp_path / "w")
-    assert found["objective"] == {"type": "Reward", "lambda1": 2.0, "lambda2": 1.0, "loss_weight": 0.0}
-    assert found["front"] and found["hypervolume"]["of"] == "connection ratio" and found["hypervolume"]["cost"] == 1
-    for point in found["front"]:
-        assert point["cost"] == pytest.approx(point["scheme"].count("1") / 12)
+    assert (
+        run_search(read_search_config(written(supernet__checkpoint=str(supernet), standalone=None)), tmp_path / "w")
+        == 0
+    )
+    found = read_search(tmp_path / "w")
+    assert found.objective == {"type": "Reward", "lambda1": 2.0, "lambda2": 1.0, "loss_weight": 0.0}
+    assert found.front and found.hypervolume["of"] == "connection ratio" and found.hypervolume["cost"] == 1
+    for point in found.front:
+        assert point.cost == pytest.approx(point.scheme.ratio)
 
 
 def test_a_killed_search_measures_once_and_ends_the_same(timed, table, tmp_path, monkeypatch):
     plan = timed(search__method="ean")
-    append = pipeline.LoggedProblem._append
+    append = LoggedProblem._append
 
     def stop_after_three(self, found):
         append(self, found)
@@ -123,7 +119,7 @@ def test_a_killed_search_measures_once_and_ends_the_same(timed, table, tmp_path,
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.LoggedProblem, "_append", stop_after_three)
+        patch.setattr(LoggedProblem, "_append", stop_after_three)
         with pytest.raises(KeyboardInterrupt):
             run_search(plan, tmp_path / "stopped")
     measured = (tmp_path / "stopped" / "latency.json").read_bytes()
@@ -139,10 +135,8 @@ def test_a_killed_search_measures_once_and_ends_the_same(timed, table, tmp_path,
     assert (tmp_path / "stopped" / "evaluations.jsonl").read_bytes() == log
     assert run_search(plan, tmp_path / "stopped", resume=True) == 0
     assert (tmp_path / "stopped" / "latency.json").read_bytes() == measured
-    stopped, whole = (read_result(tmp_path / name) for name in ("stopped", "whole"))
-    for result in (stopped, whole):
-        del result["seconds"], result["fresh"]
-    assert stopped == whole
+    stopped, whole = (read_search(tmp_path / name) for name in ("stopped", "whole"))
+    assert replace(stopped, seconds=None, fresh=None) == replace(whole, seconds=None, fresh=None)
 
 
 def test_a_finished_search_by_another_objective_is_refused(timed, table, tmp_path):
@@ -182,15 +176,15 @@ def test_a_table_of_another_network_is_refused_and_nothing_left(timed, table, tm
 @pytest.mark.parametrize(
     ("objective", "line"),
     [
-        ({"kind": "tim"}, r"search.objective.kind='tim', expected 'sparsity' or 'time'.*Did you mean 'time'"),
-        ({"kind": 3}, r"search.objective.kind=3"),
-        ({"latency": "x.json"}, r"search.objective has no key 'latency'"),
-        ({"kind": "time", "lambda1": "2"}, r"search.objective.lambda1='2', expected a number"),
-        ({"kind": "time", "lambda2": True}, r"search.objective.lambda2=True"),
-        ({"kind": "time", "timing": {"round": 3}}, r"search.objective.timing has no key 'round'.*'rounds'"),
+        ({"kind": "tim"}, r"search.objective.kind' is 'tim', expected one of 'sparsity', 'time'.*Did you mean 'time'"),
+        ({"kind": 3}, r"search.objective.kind' is 3"),
+        ({"latency": "x.json"}, r"key 'search.objective.latency' is for kind='time' only"),
+        ({"kind": "time", "lambda1": "2"}, r"search.objective.lambda1' is '2', expected a finite number"),
+        ({"kind": "time", "lambda2": True}, r"search.objective.lambda2' is True"),
+        ({"kind": "time", "timing": {"round": 3}}, r"search.objective.timing.round' is unknown.*'rounds'"),
         ({"kind": "time", "timing": {"rounds": 0}}, r"timing.rounds=0"),
-        ({"kind": "time", "timing": 3}, r"search.objective.timing=3"),
-        ({"kind": "time", "latency": "none.json"}, r"none.json: cannot be read"),
+        ({"kind": "time", "timing": 3}, r"search.objective.timing' is 3, expected an object"),
+        ({"kind": "time", "latency": "none.json"}, r"none.json: no such file"),
     ],
 )
 def test_objectives_that_there_are_not(timed, tmp_path, objective, line):
@@ -205,7 +199,7 @@ def test_objectives_that_there_are_not(timed, tmp_path, objective, line):
 @pytest.fixture
 def trained(written, supernet, tmp_path):
     """A whole search; the folder and what ran it."""
-    plan = read_plan(written(supernet__checkpoint=str(supernet), standalone__candidates=1))
+    plan = read_search_config(written(supernet__checkpoint=str(supernet), standalone__candidates=1))
     assert run_search(plan, tmp_path / "work") == 0
     return tmp_path / "work", plan
 
@@ -215,7 +209,7 @@ def test_the_certificate_gets_its_time_from_the_search_s_own_measurement(trained
     content = json.loads((folder / "increment.json").read_text())
     rows = {(row["name"], row["against"]): row for row in content["rows"]}
     assert set(rows) == {("plain", None), ("full_sa", "plain"), ("candidate 1", "plain"), ("candidate 1", "full_sa")}
-    best = read_result(folder)["candidates"][0]["scheme"]
+    best = str(read_search(folder).candidates[0].scheme)
     assert {row["scheme"] for row in rows.values() if row["name"] == "candidate 1"} == {best}
     assert {(row["size"], row["batch"], row["rounds"]) for row in rows.values()} == {(32, 2, 2)}
     assert content["machine"]["threads"] >= 1
@@ -242,14 +236,14 @@ def test_rows_of_others_are_kept_and_missing_ones_measured(trained):
     rows = json.loads(path.read_text())["rows"]
     assert rows[-1] == other and len(rows) == len(content["rows"]) + 1
     path.write_text("{}")
-    with pytest.raises(UserInputError, match=r"increment.json: no 'rows'"):
+    with pytest.raises(UserInputError, match=r"increment.json: key 'rows' is missing"):
         run_search(plan, folder, resume=True)
 
 
 def test_trainings_go_on_only_as_they_were_begun(trained, written, supernet):
     folder, plan = trained
     other = {**SHORT, "optim_wrapper.optimizer.lr": 0.2}
-    changed = read_plan(
+    changed = read_search_config(
         written(supernet__checkpoint=str(supernet), standalone__candidates=1, standalone__options=other)
     )
     before = (folder / "standalone.json").read_bytes()

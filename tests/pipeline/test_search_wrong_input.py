@@ -11,9 +11,11 @@ import pytest
 import torch
 from search_configs import ROOT, SHORT
 
+from backbones.errors import UserInputError
 from transfer.cli import run_command
-from transfer.pipeline import run as pipeline
-from transfer.pipeline.run import read_result
+from transfer.pipeline.artefacts import read_search
+from transfer.pipeline.stages import search as stage
+from transfer.pipeline.stages.standalone import TrainCandidates
 from transfer.search.log import LoggedProblem, read_log
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
@@ -94,12 +96,12 @@ def test_a_beta_by_option_leaves_the_log_alone(search, log):
 @pytest.mark.parametrize(
     ("section", "line"),
     [
-        ({"method": "random"}, "search has no 'budget', which it needs"),
-        ({"budget": 0}, "search.budget=0, expected at least one scheme"),
-        ({"budget": -4}, "search.budget=-4, expected at least one scheme"),
-        ({"budget": None}, "search.budget=None, expected at least one scheme"),
-        ({"budget": "many"}, "search.budget='many', expected at least one scheme"),
-        ({"budget": 2.5}, "search.budget=2.5, expected at least one scheme"),
+        ({"method": "random"}, "key 'search.budget' is missing, expected a whole number of at least 1"),
+        ({"budget": 0}, "key 'search.budget' is 0, expected a whole number of at least 1"),
+        ({"budget": -4}, "key 'search.budget' is -4, expected a whole number of at least 1"),
+        ({"budget": None}, "key 'search.budget' is None, expected a whole number of at least 1"),
+        ({"budget": "many"}, "key 'search.budget' is 'many', expected a whole number of at least 1"),
+        ({"budget": 2.5}, "key 'search.budget' is 2.5, expected a whole number of at least 1"),
     ],
 )
 def test_no_budget(search, log, section, line):
@@ -114,11 +116,11 @@ def test_no_budget_by_option(search, log):
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"search": 3}, "search=3, expected keys and values"),
-        ({"search__objective": 2}, "search.objective=2, expected keys and values"),
+        ({"search": 3}, "key 'search' is 3, expected an object"),
+        ({"search__objective": 2}, "key 'search.objective' is 2, expected an object"),
         ({"search__args": {"beta": "half"}}, "search.args={'beta': 'half'} do not fit method 'random'"),
         ({"search__args": {"beta": 1.5}}, "beta=1.5, expected a probability"),
-        ({"search__seed": -1}, "search.seed=-1, expected a whole number"),
+        ({"search__seed": -1}, "key 'search.seed' is -1, expected a whole number of at least 0"),
         ({"standalone": {"config": "nothing.py"}}, "nothing.py' does not exist"),
         ({"standalone": {"config": f"{ROOT}/configs/standalone/digits_resnet38.py", "options": {"x.y": 1}}}, "x.y"),
         (
@@ -134,13 +136,13 @@ def test_other_wrong_sections(search, log, changes, line):
 
 def test_an_error_after_the_search_keeps_what_it_found(search, tmp_path, monkeypatch):
     def refuse(*args):
-        raise pipeline.UserInputError("no such data")
+        raise UserInputError("no such data")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "train_candidates", refuse)
+        patch.setattr(TrainCandidates, "make", refuse)
         standalone = {"config": f"{ROOT}/configs/standalone/digits_resnet38.py", "options": SHORT}
         assert search(standalone=standalone) == (2, "error: no such data")
-    assert len(read_log(tmp_path / "work")) == len(read_result(tmp_path / "work")["order"]) == 6
+    assert len(read_log(tmp_path / "work")) == len(read_search(tmp_path / "work").order) == 6
 
 
 # ---- status 1
@@ -164,8 +166,8 @@ def test_a_log_in_use(search, log, monkeypatch):
 
 
 def _origin(log):
-    entry = read_log(log)[0]
-    return {**entry["settings"], "supernet_sha256": entry["supernet_sha256"]}
+    line = read_log(log)[0]
+    return {**line.settings, "supernet_sha256": line.supernet_sha256}
 
 
 def test_a_full_disk_when_the_result_is_written(search, log, monkeypatch):
@@ -173,7 +175,7 @@ def test_a_full_disk_when_the_result_is_written(search, log, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "write_atomically", full)
+        patch.setattr(stage, "write_json", full)
         status, line = search("--resume")
     assert status == 1 and "the disk is full (No space left on device); safe there: evaluations.jsonl" in line
 

@@ -4,6 +4,7 @@ import errno
 import json
 import multiprocessing
 import os
+from dataclasses import astuple
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 from backbones.errors import RunError, UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.search.known_problems import PlantedLandscape, TableProblem
-from transfer.search.log import LoggedProblem, read_log
+from transfer.search.log import LoggedProblem, LogLine, read_log
 from transfer.search.methods import get_method
 from transfer.search.problem import Evaluation
 
@@ -45,7 +46,9 @@ def test_a_line_holds_all_that_an_evaluation_depends_on(tmp_path):
     with LoggedProblem(Counting(), tmp_path) as logged:
         (evaluation,) = logged.evaluate([scheme])
     (line,) = read_log(tmp_path)
-    assert line == {
+    assert line == LogLine(scheme, *astuple(evaluation), "abc", {"bn": "running", "depths": [3, 3]})
+    assert line.evaluation == evaluation
+    assert json.loads((tmp_path / "evaluations.jsonl").read_text()) == {
         "scheme": "101.001",
         "accuracy": evaluation.accuracy,
         "loss": evaluation.loss,
@@ -93,7 +96,7 @@ def test_a_line_that_a_kill_cut_is_dropped(tmp_path, cut):
     assert len(read_log(path)) == 7
     with LoggedProblem(Counting(), tmp_path) as logged:
         assert search(logged, budget=12).log == whole.log
-    assert [line["scheme"] for line in read_log(path)] == [str(record.scheme) for record in whole.log]
+    assert [line.scheme for line in read_log(path)] == [record.scheme for record in whole.log]
 
 
 def _die_after(folder, evaluations):
@@ -182,3 +185,12 @@ def test_lines_are_json_without_a_wrapper(tmp_path):
         search(logged, budget=4)
     lines = (tmp_path / "deep" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["n"] for line in lines] == [10_000] * 4
+
+
+def test_a_log_is_not_written_through_a_link(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("no newline at its end")
+    (tmp_path / "evaluations.jsonl").symlink_to(precious)
+    with pytest.raises(UserInputError, match=r"evaluations\.jsonl: is a link"):
+        LoggedProblem(Counting(), tmp_path)
+    assert precious.read_text() == "no newline at its end"

@@ -12,7 +12,7 @@ import torch
 
 from backbones.errors import UserInputError
 from transfer.analysis.regret import BUDGETS, SEEDS, bootstrap, compare
-from transfer.pipeline.run import TABLE
+from transfer.pipeline.artefacts import TABLE
 from transfer.search.known_problems import PlantedLandscape, TableProblem
 from transfer.search.log import LOG_NAME
 from transfer.search.methods import DEFAULT_METHOD, SearchMethod, get_method, list_methods

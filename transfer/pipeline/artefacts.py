@@ -1,4 +1,4 @@
-"""What `search.json`, `standalone.json` and the log say, key by key: the one reader of a search's work directory.
+"""What `search.json`, `standalone.json` and `increment.json` say, one record each: who writes them and who reads them.
 
 Imports no torch.
 """
@@ -6,29 +6,24 @@ Imports no torch.
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from backbones.arch import get_arch
 from backbones.errors import UserInputError
+from backbones.schema import is_number, load_json, read, write
 from backbones.scheme import ConnectionScheme
-from transfer.search.log import LOG_NAME
+from transfer.search.log import LOG_NAME, parse_log
 from transfer.search.objective import FrontPoint
 from transfer.search.problem import Evaluation
 
-SEARCH, STANDALONE, INCREMENT = "search.json", "standalone.json", "increment.json"
+SEARCH, STANDALONE, INCREMENT, TABLE = "search.json", "standalone.json", "increment.json", "table.json.gz"
 FORMAT = 1
 GO_ON = "finish the search with `tools/search.py CONFIG --work-dir WORK_DIR --resume`"
 AGAIN = "let `tools/search.py` write it anew"
-
-Percentages = Mapping[str, float]
-"""Accuracies of a trained network in percent, `top1` and `top5`."""
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -47,22 +42,23 @@ class Entry:
         return Evaluation(self.accuracy, self.loss, self.n)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A stand-alone network that was trained and tested; an entry of `standalone.json`.
 
     Attributes:
-        name: `candidate N`, or which network beside them it is: `plain`, `full_sa`, `full_share`.
+        name: `candidate N` or `sample N`, or which network beside them it is: `plain`, `full_sa`, `full_share`.
         scheme: which blocks are connected.
         attention: None for a network without.
         seed: None where nobody noted it.
         config: that it was trained with, for `max_iters` iterations.
-        val: on D_val, by which candidates are compared.
+        options: keys of the config that were overridden; None where that was not recorded.
+        amp: whether mixed precision was on; None where that was not recorded.
+        val: on D_val, by which candidates are compared; `top1` and `top5` in percent.
         test: on the test images.
         checkpoint: the file, in the work directory; `sha256` is its hash.
         seconds: duration of the training, as far as known.
-        options: keys of the config that were overridden; None where that was not recorded.
-        amp: whether mixed precision was on; None where that was not recorded.
+        picked: how a sample came to its scheme; empty for the networks of a search.
     """
 
     name: str
@@ -71,14 +67,21 @@ class Run:
     attention: str | None
     seed: int | None
     config: str
+    options: Mapping[str, Any] | None = None
+    amp: bool | None = None
     max_iters: int
-    val: Percentages
-    test: Percentages
+    val: Mapping[str, Any]
+    test: Mapping[str, Any]
     checkpoint: str
     sha256: str
     seconds: float | None = None
-    options: dict[str, Any] | None = None
-    amp: bool | None = None
+    picked: str = ""
+
+    def __post_init__(self) -> None:
+        for split, name in itertools.product(("val", "test"), ("top1", "top5")):
+            value = getattr(self, split).get(name)
+            if not is_number(value) or not 0 <= value <= 100:
+                raise UserInputError(f"key '{split}.{name}' is {value!r}, expected a number from 0 to 100")
 
     @property
     def is_candidate(self) -> bool:
@@ -87,36 +90,66 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Standalone:
+    """Stand-alone trainings that have ended, as `standalone.json` has them.
+
+    Attributes:
+        training: how all of them are trained; empty where an earlier version left it out.
+        runs: those that have ended.
+        best: scheme of the candidate with the greatest top-1 accuracy on D_val; None where no candidate has ended.
+    """
+
+    runs: tuple[Run, ...]
+    best: ConnectionScheme | None
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """`standalone.json` in plain values."""
+        return {
+            "format": FORMAT,
+            "training": self.training,
+            "runs": list(map(_as_row, self.runs)),
+            "best": self.best and str(self.best),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class Supernet:
     """The supernet that was searched; None where nothing is known of its training."""
 
-    sha256: str
     config: str | None
-    beta: float | None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sha256: str
     seed: int | None
     max_iters: int | None
-    options: dict[str, Any] = field(default_factory=dict)
+    beta: float | None
+    seconds: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Search:
-    """A search that has ended.
+    """A search that has ended, as `search.json` has it.
 
     Attributes:
-        order: the distinct schemes, in the order in which the search asked for them.
+        settings: all that an evaluation depended on.
+        log_sha256: of the log when the search ended.
+        evaluations: how many schemes the search asked for.
+        fresh: how many of them were not in the log yet.
+        seconds: duration.
+        images: that the method itself showed to the supernet.
         best: by the objective, in the supernet.
         candidates: what it handed on to stand-alone training, best first.
+        order: the distinct schemes, in the order in which the search asked for them.
         front: schemes that no other beats in both accuracy and cost.
-        hypervolume: of the front, with its reference point; empty where none was recorded.
+        hypervolume: of the front: `value`, its reference point `accuracy` and `cost`, and `of`, what cost is; empty
+            where none was recorded.
         trace: what the method noted as it went.
-        values: all of `search.json`, as it is.
     """
 
     method: str
     method_args: dict[str, Any]
     objective: dict[str, Any]
     budget: int | None
-    evaluations: int | None
     seed: int
     arch: str
     attention: str | None
@@ -126,20 +159,39 @@ class Search:
     in_channels: int
     data: str
     bn: str | None
+    settings: dict[str, Any] = field(default_factory=dict)
     supernet: Supernet
     log_sha256: str
+    evaluations: int | None
+    fresh: int | None = None
+    seconds: float | None = None
+    images: int = 0
     best: Entry
     candidates: tuple[Entry, ...]
     order: tuple[ConnectionScheme, ...]
     front: tuple[FrontPoint, ...] = ()
     hypervolume: dict[str, Any] = field(default_factory=dict)
     trace: tuple[dict[str, Any], ...] = ()
-    values: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def depths(self) -> tuple[int, ...]:
         """Blocks of each stage."""
         return get_arch(self.arch).depths
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """`search.json` in plain values."""
+        return {"format": FORMAT, **write(self)}
+
+
+@dataclass(frozen=True)
+class _Architecture:
+    arch: str
+
+
+@dataclass(frozen=True)
+class _Increments:
+    rows: tuple[dict[str, Any], ...]
 
 
 def read_search(work_dir: str | Path) -> Search:
@@ -150,26 +202,29 @@ def read_search(work_dir: str | Path) -> Search:
     """
     path = Path(work_dir) / SEARCH
     table = read_object(path, "the search has not ended")
-    arch = _value(table, "arch", "str", path, "")
+    arch = read(_Architecture, table, path, mend=AGAIN).arch
     try:
         depths = get_arch(arch).depths
     except UserInputError as error:
         raise UserInputError(f"{path}: key 'arch': {error}") from None
-    return _read(Search, {**table, "values": table}, path, depths)
+    return read(Search, table, path, mend=AGAIN, depths=depths)
 
 
-def read_runs(work_dir: str | Path, depths: tuple[int, ...]) -> tuple[tuple[Run, ...], ConnectionScheme | None]:
-    """Reads `standalone.json`: the trainings that have ended, and the scheme of the best candidate.
+def read_standalone(work_dir: str | Path, depths: tuple[int, ...] | None = None) -> Standalone:
+    """Reads `standalone.json`; its schemes must be of `depths` blocks.
 
     Raises:
         UserInputError: no training has ended, or the file is no such record.
     """
     path = Path(work_dir) / STANDALONE
     table = read_object(path, "no candidate has been trained to its end")
-    entries = _value(table, "runs", "list", path, "")
-    runs = tuple(_read(Run, entry, path, depths, f"runs[{i}].") for i, entry in enumerate(entries))
-    best = _value(table, "best", "str | None", path, "")
-    return runs, _scheme(best, "best", path, depths) if best else None
+    return read(Standalone, table, path, mend=AGAIN, depths=depths)
+
+
+def read_runs(work_dir: str | Path, depths: tuple[int, ...]) -> tuple[tuple[Run, ...], ConnectionScheme | None]:
+    """The trainings that have ended, and the scheme of the best candidate; see `read_standalone`."""
+    found = read_standalone(work_dir, depths)
+    return found.runs, found.best
 
 
 def read_evaluations(work_dir: str | Path, search: Search) -> dict[ConnectionScheme, Evaluation]:
@@ -191,11 +246,10 @@ def read_evaluations(work_dir: str | Path, search: Search) -> dict[ConnectionSch
             "the original"
         )
     found: dict[ConnectionScheme, Evaluation] = {}
-    for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
-        scheme, evaluation, supernet = _logged(line, search.depths, f"{path}, line {number}")
-        if supernet != search.supernet.sha256:
+    for number, line in enumerate(parse_log(data, path, depths=search.depths, mend="bring back the log"), 1):
+        if line.supernet_sha256 != search.supernet.sha256:
             raise UserInputError(f"{path}, line {number}: is of another supernet than {SEARCH}")
-        found[scheme] = evaluation
+        found[line.scheme] = line.evaluation
     absent = [scheme for scheme in search.order if scheme not in found]
     if absent or not search.order:
         raise UserInputError(f"{path}: lacks {len(absent)} of the {len(search.order)} schemes of {SEARCH}")
@@ -212,16 +266,6 @@ def _begins_with(log: bytes, sha256: str) -> bool:
     return False
 
 
-def _logged(line: bytes, depths: tuple[int, ...], where: str) -> tuple[ConnectionScheme, Evaluation, str | None]:
-    try:
-        entry = json.loads(line)
-        evaluation = Evaluation(float(entry["accuracy"]), float(entry["loss"]), int(entry["n"]))
-        return ConnectionScheme.parse(entry["scheme"], depths), evaluation, entry["supernet_sha256"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else error
-        raise UserInputError(f"{where}: no logged evaluation of this search: {what}; bring back the log") from error
-
-
 def read_increments(work_dir: str | Path) -> tuple[Mapping[str, Any], ...]:
     """The rows of `increment.json`; none where it is not there.
 
@@ -231,100 +275,24 @@ def read_increments(work_dir: str | Path) -> tuple[Mapping[str, Any], ...]:
     path = Path(work_dir) / INCREMENT
     if not path.is_file():
         return ()
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise TypeError("'rows' is no list of objects")
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else error
-        raise UserInputError(
-            f"{path}: {what}; expected what `tools/benchmark.py increment --out` writes, delete it to measure anew"
-        ) from error
-    return tuple(rows)
-
-
-# ---- JSON, key by key
+    mend = "expected what `tools/benchmark.py increment --out` writes, delete it to measure anew"
+    return read(_Increments, load_json(path, missing="", mend=mend), path, mend=mend).rows
 
 
 def read_object(path: Path, missing: str) -> dict[str, Any]:
-    """The JSON object in a file of this format; `missing` says what it means that there is none.
+    """The JSON object in a file of a search's work directory; `missing` says what it means that there is none.
 
     Raises:
         UserInputError: no such file or folder, no JSON object, or another format.
     """
     if not path.parent.is_dir():
         raise UserInputError(f"{path.parent}: no such folder, expected the work directory of `tools/search.py`")
-    if not path.is_file():
-        raise UserInputError(f"{path}: no such file: {missing}; {GO_ON}")
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of the encoding, or of JSON
-        raise UserInputError(f"{path}: not valid JSON: {error}; {AGAIN}") from None
-    if not isinstance(table, dict):
-        raise UserInputError(f"{path}: is not a JSON object; {AGAIN}")
-    if table.get("format") != FORMAT:
-        raise UserInputError(
-            f"{path}: key 'format' is {table.get('format')!r}, expected {FORMAT}: another version wrote it; {AGAIN}"
-        )
-    return table
+    return load_json(path, missing=f"{missing}; {GO_ON}", mend=AGAIN, form=FORMAT)
 
 
-def _scheme(text: str, key: str, path: Path, depths: tuple[int, ...]) -> ConnectionScheme:
-    try:
-        return ConnectionScheme.parse(text, depths)
-    except UserInputError as error:
-        raise UserInputError(f"{path}: key {key!r}: {error}; {AGAIN}") from None
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "str": ("text", lambda value: isinstance(value, str)),
-    "int": ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
-    "float": ("a number", _number),
-    "bool": ("true or false", lambda value: isinstance(value, bool)),
-    "Percent": ("a number from 0 to 100", lambda value: _number(value) and 0 <= value <= 100),
-    "dict[str, Any]": ("an object", lambda value: isinstance(value, dict)),
-    "list": ("a list", lambda value: isinstance(value, list)),
-}
-_PARTS: dict[str, type] = {"Supernet": Supernet, "Entry": Entry, "FrontPoint": FrontPoint}
-
-
-def _read(cls: type[_T], table: Any, path: Path, depths: tuple[int, ...], prefix: str = "") -> _T:
-    """Fills a record from a JSON object: each field is a key of it; other keys are left to other readers."""
-    if not isinstance(table, dict):
-        raise UserInputError(f"{path}: key {prefix.rstrip('.')!r} is {table!r}, expected an object; {AGAIN}")
-    values: dict[str, Any] = {}
-    for part in fields(cls):  # type: ignore[arg-type]
-        optional = part.default is not MISSING or part.default_factory is not MISSING
-        if part.name in table or not optional:
-            values[part.name] = _field(str(part.type), table, part.name, path, depths, prefix)
-    return cls(**values)
-
-
-def _field(kind: str, table: dict[str, Any], key: str, path: Path, depths: tuple[int, ...], prefix: str) -> Any:
-    if kind.startswith("tuple["):
-        inner = kind.removeprefix("tuple[").removesuffix(", ...]")
-        entries = enumerate(_value(table, key, "list", path, prefix))
-        return tuple(_field(inner, {f"{key}[{i}]": entry}, f"{key}[{i}]", path, depths, prefix) for i, entry in entries)
-    if kind == "ConnectionScheme":
-        return _scheme(_value(table, key, "str", path, prefix), prefix + key, path, depths)
-    if kind == "Percentages":
-        found = _value(table, key, "dict[str, Any]", path, prefix)
-        return {name: _value(found, name, "Percent", path, f"{prefix}{key}.") for name in ("top1", "top5")}
-    if kind in _PARTS:
-        return _read(_PARTS[kind], _value(table, key, "dict[str, Any]", path, prefix), path, depths, f"{prefix}{key}.")
-    return _value(table, key, kind, path, prefix)
-
-
-def _value(table: Mapping[str, Any], key: str, kind: str, path: Path, prefix: str) -> Any:
-    kind, _, optional = kind.partition(" | ")
-    expected, fits = _KINDS[kind]
-    if key not in table:
-        raise UserInputError(f"{path}: key {prefix + key!r} is missing, expected {expected}; {AGAIN}")
-    value = table[key]
-    if not fits(value) and not (optional and value is None):
-        raise UserInputError(f"{path}: key {prefix + key!r} is {value!r}, expected {expected}; {AGAIN}")
-    return value
+def _as_row(run: Run) -> dict[str, Any]:
+    """A run in plain values, without what was not recorded."""
+    row = write(run)
+    return {
+        key: value for key, value in row.items() if not (key in ("options", "amp", "picked") and value in (None, ""))
+    }

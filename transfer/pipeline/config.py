@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
 from mmengine.config import Config
 
 from backbones.errors import UserInputError, did_you_mean
 from backbones.files import disk_full
+from backbones.schema import Check, Natural, Positive, read
 from transfer.measure.latency import LatencyTable, Timing
 from transfer.search.methods import DEFAULT_METHOD, get_method
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective, Reward, TimeReward, cost_of
 
-BESIDE = ("plain", "full_sa", "full_share")
-"""Networks that can be trained beside the candidates: without attention, a module a block, one a stage."""
+Beside = Literal["plain", "full_sa", "full_share"]
+BESIDE: tuple[str, ...] = get_args(Beside)
+"""Networks that can be trained beside the candidates: without attention, one module per block, one per stage."""
 
 
 @dataclass(frozen=True)
-class SupernetPlan:
+class SupernetConfig:
     """Which supernet is searched.
 
     Attributes:
@@ -39,20 +40,50 @@ class SupernetPlan:
 
     config: str
     checkpoint: str | None = None
-    seed: int | None = None
+    seed: Natural | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    bn: str = "recalibrated"
-    calibration_batch: int = 256
-    split: str = "val"
+    bn: Literal["recalibrated", "running"] = "recalibrated"
+    calibration_batch: Positive = 256
+    split: Literal["val", "test"] = "val"
 
-
-WEIGHTS = ("lambda1", "lambda2", "loss_weight")
-OBJECTIVES: dict[str, tuple[str, ...]] = {"sparsity": WEIGHTS, "time": (*WEIGHTS, "latency", "timing")}
-"""Kinds of objectives and their keys: weights, and for measured time its table, or how to measure it."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", dict(_dotted(self.options)))
 
 
 @dataclass(frozen=True)
-class MethodPlan:
+class ObjectiveConfig:
+    """What a search maximises.
+
+    Attributes:
+        kind: `"sparsity"`, see `Reward`; `"time"`, measured time in its place, see `TimeReward`.
+        lambda1, lambda2, loss_weight: weights, see there.
+        latency: for `"time"`, a file with a table of this network's block latencies; None: measured before the search.
+        timing: for `"time"`, how to measure them.
+    """
+
+    kind: Literal["sparsity", "time"] = "sparsity"
+    lambda1: int | float = Reward.lambda1
+    lambda2: int | float = Reward.lambda2
+    loss_weight: int | float = Reward.loss_weight
+    latency: str | None = None
+    timing: Timing = field(default_factory=Timing)
+
+    def __post_init__(self) -> None:
+        for key in ("latency", "timing") if self.kind != "time" else ():
+            if getattr(self, key) not in (None, Timing()):
+                raise UserInputError(f"key {key!r} is for kind='time' only, not for {self.kind!r}; leave it out")
+
+    def build(self, table: LatencyTable | None) -> Objective:
+        """The objective; `table` has the latencies of the blocks, for measured time."""
+        weights = (self.lambda1, self.lambda2, self.loss_weight)
+        if self.kind == "sparsity":
+            return Reward(*weights)
+        assert table is not None, "measured time needs a table"
+        return TimeReward(table.per_block, *weights)
+
+
+@dataclass(frozen=True)
+class MethodConfig:
     """How it is searched.
 
     Attributes:
@@ -60,23 +91,14 @@ class MethodPlan:
         budget: distinct schemes to evaluate.
         seed: of everything random in the search.
         args: further arguments of the method's constructor.
-        objective: `kind`, one of `OBJECTIVES` (default `"sparsity"`), and weights `lambda1`, `lambda2` and
-            `loss_weight`. For `"time"` also `latency`, a file with a table of this network's block latencies (default:
-            measured before the search), and `timing`, how to measure them (see `Timing`).
+        objective: what is maximised.
     """
 
-    budget: int
+    budget: Positive
     method: str | None = None
-    seed: int = 0
+    seed: Natural = 0
     args: Mapping[str, Any] = field(default_factory=dict)
-    objective: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for key, least in (("budget", 1), ("seed", 0)):
-            value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                what = "at least one scheme" if key == "budget" else "a whole number of at least 0"
-                raise UserInputError(f"search.{key}={value!r}, expected {what}")
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
 
     @property
     def name(self) -> str:
@@ -86,73 +108,31 @@ class MethodPlan:
     @property
     def timed(self) -> bool:
         """Whether measured time is part of the objective."""
-        return self.objective.get("kind", "sparsity") == "time"
+        return self.objective.kind == "time"
 
-    @property
-    def timing(self) -> Timing:
-        """How the latency table is measured."""
-        given = self.objective.get("timing", {})
-        if not isinstance(given, Mapping):
-            raise UserInputError(f"search.objective.timing={given!r}, expected batch, rounds and clock by name")
-        return Timing(**_known(given, Timing, "search.objective.timing"))
-
-    def check(self) -> None:
-        """Raises `UserInputError` for an unknown method, argument or objective, before anything is trained."""
-        self._method(Reward())
-        self._weights()
-        if self.timed:
-            _ = self.timing
-
-    def build(self, table: LatencyTable | None = None) -> tuple[SearchMethod, Objective]:
-        """The method and its objective.
-
-        Args:
-            table: latencies of the blocks, for the objective of measured time.
+    def build(self, objective: Objective) -> SearchMethod:
+        """The method.
 
         Raises:
             UserInputError: unknown method or argument.
         """
-        weights = self._weights()
-        if not self.timed:
-            objective: Objective = Reward(**weights)
-        else:
-            assert table is not None, "measured time needs a table"
-            objective = TimeReward(table.per_block, **weights)
-        return self._method(objective), objective
-
-    def _method(self, objective: Objective) -> SearchMethod:
         kind = get_method(self.method)
-        args = _known(self.args, kind.__init__, "search.args", without=("self", "objective", "cost"))
-        if "cost" in inspect.signature(kind).parameters:
-            args["cost"] = cost_of(objective)[0]
+        parameters = inspect.signature(kind).parameters
+        known = [name for name in parameters if name not in ("objective", "cost")]
+        for key in self.args:
+            if key not in known:
+                raise UserInputError(
+                    f"search.args has no key {key!r}, expected {', '.join(known) or 'none'}.{did_you_mean(key, known)}"
+                )
+        cost = {"cost": cost_of(objective)[0]} if "cost" in parameters else {}
         try:
-            return kind(objective=objective, **args)
+            return kind(objective=objective, **self.args, **cost)
         except TypeError as error:
             raise UserInputError(f"search.args={dict(self.args)} do not fit method {self.name!r}: {error}") from error
 
-    def _weights(self) -> dict[str, float]:
-        """The weights that are given, checked, and every other key of the objective with them."""
-        kind = self.objective.get("kind", "sparsity")
-        if kind not in OBJECTIVES:
-            raise UserInputError(
-                f"search.objective.kind={kind!r}, expected {' or '.join(map(repr, OBJECTIVES))}."
-                f"{did_you_mean(kind, OBJECTIVES)}"
-            )
-        known = ("kind", *OBJECTIVES[kind])
-        for key in self.objective:
-            if key not in known:
-                raise UserInputError(
-                    f"search.objective has no key {key!r}, expected {', '.join(known)}.{did_you_mean(key, known)}"
-                )
-        weights = {key: self.objective[key] for key in WEIGHTS if key in self.objective}
-        for key, value in weights.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise UserInputError(f"search.objective.{key}={value!r}, expected a number")
-        return weights
-
 
 @dataclass(frozen=True)
-class StandalonePlan:
+class StandaloneConfig:
     """What is trained from scratch once the search has ended.
 
     Attributes:
@@ -165,43 +145,35 @@ class StandalonePlan:
     """
 
     config: str
-    candidates: int = 3
-    beside: tuple[str, ...] = ()
-    seed: int | None = None
+    candidates: Annotated[int, Check("1 to 3", lambda number: 1 <= number <= 3)] = 3
+    beside: tuple[Beside, ...] = ()
+    seed: Natural | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     timing: Timing = field(default_factory=Timing)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", dict(_dotted(self.options)))
 
-@dataclass(frozen=True)
-class SearchPlan:
-    """A search from end to end; `standalone` None ends it with the search itself."""
+
+@dataclass(frozen=True, kw_only=True)
+class _Sections:
+    supernet: SupernetConfig
+    search: MethodConfig
+    standalone: StandaloneConfig | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig(_Sections):
+    """A search from end to end; `standalone` None ends it with the search itself. `path` is the config's own file."""
 
     path: Path
-    supernet: SupernetPlan
-    search: MethodPlan
-    standalone: StandalonePlan | None
-
-    def __post_init__(self) -> None:
-        if self.standalone is None:
-            return
-        if unknown := [name for name in self.standalone.beside if name not in BESIDE]:
-            raise UserInputError(
-                f"{self.path}: standalone.beside={unknown[0]!r}, expected some of {', '.join(BESIDE)}."
-                f"{did_you_mean(unknown[0], BESIDE)}"
-            )
-        if self.standalone.candidates not in (1, 2, 3):
-            raise UserInputError(f"{self.path}: standalone.candidates={self.standalone.candidates!r}, expected 1 to 3")
 
     def file(self, name: str) -> Path:
         """A file that the config names: relative to the config's own folder."""
-        return Path(name) if Path(name).is_absolute() else self.path.parent / name
+        return self.path.parent / name
 
 
-SECTIONS = {"supernet": SupernetPlan, "search": MethodPlan, "standalone": StandalonePlan}
-DICTS = ("options", "args", "objective", "timing")
-
-
-def read_plan(path: str | Path, options: Mapping[str, Any] | None = None) -> SearchPlan:
+def read_search_config(path: str | Path, options: Mapping[str, Any] | None = None) -> SearchConfig:
     """Reads a search config and applies dotted `key=value` options.
 
     Raises:
@@ -219,40 +191,8 @@ def read_plan(path: str | Path, options: Mapping[str, Any] | None = None) -> Sea
             raise  # of the copy that mmengine makes: the disk is to blame
         raise UserInputError(f"config {path}: cannot be read: {type(error).__name__}: {error}") from error
     config.merge_from_dict(dict(options or {}))
-    content = config.to_dict()
-    for key in content:
-        if key not in SECTIONS:
-            raise UserInputError(
-                f"config {path}: unknown section {key!r}, expected {', '.join(SECTIONS)}.{did_you_mean(key, SECTIONS)}"
-            )
-    for key in ("supernet", "search"):
-        if key not in content:
-            raise UserInputError(f"config {path}: has no section {key!r}, which a search needs")
-    built = {key: _section(path, key, content[key]) for key in content}
-    return SearchPlan(path, built["supernet"], built["search"], built.get("standalone"))
-
-
-def _section(path: Path, key: str, values: Any) -> Any:
-    kind = SECTIONS[key]
-    if values is None:
-        return None
-    inner = {f"{key}.{k}": values[k] for k in DICTS if k in values} if isinstance(values, Mapping) else {}
-    for name, value in {key: values, **inner}.items():
-        if not isinstance(value, Mapping):
-            raise UserInputError(f"config {path}: {name}={value!r}, expected keys and values, as in dict(...)")
-    _known(values, kind, f"config {path}: {key}")
-    needed = "budget" if key == "search" else "config"
-    if needed not in values:
-        raise UserInputError(f"config {path}: {key} has no {needed!r}, which it needs")
-    frozen = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    if "options" in frozen:
-        frozen["options"] = dict(_dotted(frozen["options"]))
-    try:
-        if "timing" in frozen:
-            frozen["timing"] = Timing(**_known(frozen["timing"], Timing, "timing"))
-        return kind(**frozen)
-    except UserInputError as error:
-        raise UserInputError(f"{path}: {error}") from error
+    sections = read(_Sections, config.to_dict(), f"config {path}", strict=True)
+    return SearchConfig(**vars(sections), path=path)
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -262,15 +202,3 @@ def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _dotted(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _known(values: Mapping[str, Any], target: Any, where: str, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """`values`, if `target` takes them all."""
-    names = [f.name for f in fields(target)] if isinstance(target, type) else list(inspect.signature(target).parameters)
-    known = [name for name in names if name not in without]
-    for key in values:
-        if key not in known:
-            raise UserInputError(
-                f"{where} has no key {key!r}, expected {', '.join(known) or 'none'}.{did_you_mean(key, known)}"
-            )
-    return dict(values)

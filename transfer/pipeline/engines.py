@@ -13,7 +13,7 @@ from backbones.errors import RunError, UserInputError, did_you_mean
 from backbones.scheme import ConnectionScheme
 from transfer.engine.allocator import keep_freed_memory
 from transfer.search.evaluator import TrieEvaluator
-from transfer.search.problem import Evaluation
+from transfer.search.problem import Evaluation, WrappedProblem
 
 
 class Engine(Protocol):
@@ -88,22 +88,17 @@ class RayEngine:
             raise RunError(f"a ray worker was lost ({type(error).__name__}); go on with --resume") from error
 
 
-class _Spread:
+class _Spread(WrappedProblem):
     """A supernet's problem whose evaluator has copies in the workers."""
 
     def __init__(self, engine: RayEngine, problem: Any) -> None:
-        self.problem, self.depths = problem, problem.depths
+        super().__init__(problem)
         self._engine = engine
         evaluator = copy.copy(problem.evaluator)
         evaluator.net = copy.deepcopy(evaluator.net).cpu()
         worker = engine.ray.remote(**engine.options)(_Worker)
         threads, shared = torch.get_num_threads(), engine.ray.put(evaluator)
         self._workers = [worker.remote(threads, str(evaluator.device), shared) for _ in range(engine.workers)]
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "problem":  # not set yet: nothing to ask
-            raise AttributeError(name)
-        return getattr(self.problem, name)
 
     def evaluate(self, schemes: Sequence[ConnectionScheme]) -> list[Evaluation]:
         """As the problem's, by all workers."""

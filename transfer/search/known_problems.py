@@ -85,11 +85,8 @@ class TableProblem:
         lines = read_log(path)
         if not lines:
             raise UserInputError(f"{path}: the log holds no evaluation")
-        settings = {**lines[0]["settings"], "supernet_sha256": lines[0]["supernet_sha256"]}
-        table = {
-            ConnectionScheme.parse(line["scheme"]): Evaluation(line["accuracy"], line["loss"], line["n"])
-            for line in lines
-        }
+        settings = {**lines[0].settings, "supernet_sha256": lines[0].supernet_sha256}
+        table = {line.scheme: line.evaluation for line in lines}
         return cls(table, settings)
 
 

@@ -10,25 +10,57 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from backbones.errors import RunError, UserInputError
 from backbones.files import locked_file
+from backbones.schema import read, write
 from backbones.scheme import ConnectionScheme
-from transfer.search.problem import Evaluation, SearchProblem, settings_of
+from transfer.search.problem import Evaluation, SearchProblem, WrappedProblem, settings_of
 
 LOG_NAME = "evaluations.jsonl"
+_MEND = "mend the line, or choose another folder"
 
 
-class LoggedProblem:
+@dataclass(frozen=True)
+class LogLine:
+    """An evaluated scheme as the log holds it, a JSON object a line.
+
+    Attributes:
+        scheme: that was evaluated.
+        accuracy, loss, n: see `Evaluation`.
+        supernet_sha256: of the supernet; None where there is none.
+        settings: all else that the evaluation depended on.
+    """
+
+    scheme: ConnectionScheme
+    accuracy: float
+    loss: float
+    n: int
+    supernet_sha256: str | None
+    settings: Mapping[str, Any]
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """What the scheme is worth."""
+        return Evaluation(self.accuracy, self.loss, self.n)
+
+    def difference(self, sha256: str | None, settings: Mapping[str, Any]) -> str:
+        """The first thing in which it was evaluated otherwise than with these, in words; empty where nothing is."""
+        there = {**self.settings, "supernet_sha256": self.supernet_sha256}
+        here = {**settings, "supernet_sha256": sha256}
+        other = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
+        return f"{other[0]} is {there.get(other[0])!r} there and {here.get(other[0])!r} here" if other else ""
+
+
+class LoggedProblem(WrappedProblem):
     """A problem that remembers: each scheme is evaluated once, and logged before anybody sees the result.
 
-    Each line holds `scheme`, `accuracy`, `loss`, `n`, `supernet_sha256` (null where there is no supernet) and
-    `settings`, all that the evaluation depends on. A line that a kill left incomplete is dropped. One process has the
-    log at a time.
+    Each line is a `LogLine`. One that a kill left incomplete is dropped. One process has the log at a time.
 
     >>> with LoggedProblem(problem, work_dir) as logged:  # doctest: +SKIP
     ...     result = get_method()().search(logged, budget=128, generator=torch.Generator().manual_seed(0))
@@ -48,18 +80,14 @@ class LoggedProblem:
     def __init__(self, problem: SearchProblem, path: str | Path) -> None:
         path = Path(path)
         self.path = path if path.suffix == ".jsonl" else path / LOG_NAME
-        self.problem, self.depths, self.fresh = problem, tuple(problem.depths), 0
-        settings = json.loads(json.dumps(settings_of(problem)))
-        self._origin = {"supernet_sha256": settings.pop("supernet_sha256", None), "settings": settings}
+        super().__init__(problem)
+        self.fresh = 0
+        self._settings: dict[str, Any] = json.loads(json.dumps(settings_of(problem)))
+        self._sha256: str | None = self._settings.pop("supernet_sha256", None)
         with ExitStack() as stack:
             self._file = stack.enter_context(_opened(self.path))
             self._known = self._read()
             self._held = stack.pop_all()
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("problem", "_known", "_file"):  # not set yet: nothing to ask
-            raise AttributeError(name)
-        return getattr(self.problem, name)
 
     def __enter__(self) -> LoggedProblem:
         return self
@@ -92,31 +120,17 @@ class LoggedProblem:
         """Reads the log; cuts off what follows the last complete line."""
         known: dict[ConnectionScheme, Evaluation] = {}
         data = self._file.read()
-        complete = data[: data.rfind(b"\n") + 1]
-        for number, line in enumerate(complete.splitlines(), 1):
-            scheme, evaluation = self._parse(line, number)
-            known[scheme] = evaluation
-        self._file.truncate(len(complete))
-        self._file.seek(len(complete))
+        for number, line in enumerate(parse_log(data, self.path, depths=self.depths, mend=_MEND), 1):
+            if difference := line.difference(self._sha256, self._settings):
+                raise UserInputError(
+                    f"{self.path}, line {number}: the log belongs to another search problem, {difference}; "
+                    "choose another folder, or the supernet and settings that it was begun with"
+                )
+            known[line.scheme] = line.evaluation
+        end = data.rfind(b"\n") + 1
+        self._file.truncate(end)
+        self._file.seek(end)
         return known
-
-    def _parse(self, line: bytes, number: int) -> tuple[ConnectionScheme, Evaluation]:
-        where = f"{self.path}, line {number}"
-        try:
-            entry = json.loads(line)
-            evaluation = Evaluation(float(entry["accuracy"]), float(entry["loss"]), int(entry["n"]))
-            text, origin = entry["scheme"], {key: entry[key] for key in self._origin}
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserInputError(
-                f"{where}: no logged evaluation ({error}), expected a JSON object with scheme, accuracy, loss, n, "
-                "supernet_sha256 and settings; mend the line, or choose another folder"
-            ) from error
-        if origin != self._origin:
-            raise UserInputError(
-                f"{where}: the log belongs to another search problem, {_difference(origin, self._origin)}; "
-                "choose another folder, or the supernet and settings that it was begun with"
-            )
-        return ConnectionScheme.parse(text, self.depths), evaluation
 
     def _append(self, found: dict[ConnectionScheme, Evaluation]) -> None:
         lines = []
@@ -126,8 +140,8 @@ class LoggedProblem:
                     f"scheme {scheme}: accuracy {evaluation.accuracy}, loss {evaluation.loss}; the supernet diverged. "
                     f"What {self.path} holds is sound"
                 )
-            values = {"accuracy": evaluation.accuracy, "loss": evaluation.loss, "n": evaluation.n}
-            lines.append(json.dumps({"scheme": str(scheme), **values, **self._origin}) + "\n")
+            line = LogLine(scheme, *astuple(evaluation), self._sha256, self._settings)
+            lines.append(json.dumps(write(line)) + "\n")
         before = self._file.tell()
         left = memoryview("".join(lines).encode())
         try:
@@ -143,11 +157,31 @@ class LoggedProblem:
             ) from error
 
 
-def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """The complete lines of a log, or of the `evaluations.jsonl` in a folder, as they are."""
+def parse_log(
+    data: bytes, path: str | Path, *, depths: Sequence[int] | None = None, mend: str = _MEND
+) -> Iterator[LogLine]:
+    """The complete lines of a log; raises `UserInputError` for one that is no `LogLine`.
+
+    Args:
+        data: what the file holds.
+        path: the file, for errors.
+        depths: blocks of each stage, of every scheme.
+        mend: what to do about such an error.
+    """
+    for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
+        where = f"{path}, line {number}"
+        try:
+            table = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserInputError(f"{where}: no logged evaluation, not valid JSON: {error}; {mend}") from None
+        yield read(LogLine, table, f"{where}: no logged evaluation", mend=mend, depths=depths)
+
+
+def read_log(path: str | Path) -> list[LogLine]:
+    """The complete lines of a log, or of the `evaluations.jsonl` in a folder."""
     path = Path(path)
-    data = (path if path.suffix == ".jsonl" else path / LOG_NAME).read_bytes()
-    return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
+    path = path if path.suffix == ".jsonl" else path / LOG_NAME
+    return list(parse_log(path.read_bytes(), path))
 
 
 @contextmanager
@@ -168,10 +202,3 @@ def _open(path: Path) -> BinaryIO:
         return open(path, "a+b", buffering=0)
     except OSError as error:
         raise UserInputError(f"{path}: cannot be opened: {error.strerror}; choose another folder") from error
-
-
-def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
-    """The first thing in which two origins differ, in words."""
-    flat = [{**(o["settings"] or {}), "supernet_sha256": o["supernet_sha256"]} for o in (theirs, ours)]
-    key = next(key for key in sorted({*flat[0], *flat[1]}) if flat[0].get(key) != flat[1].get(key))
-    return f"{key} is {flat[0].get(key)!r} there and {flat[1].get(key)!r} here"

@@ -48,6 +48,22 @@ class SearchProblem(Protocol):
         ...
 
 
+class WrappedProblem:
+    """A problem around another one, whose attributes it has too.
+
+    Args:
+        problem: the inner one.
+    """
+
+    def __init__(self, problem: SearchProblem) -> None:
+        self.problem, self.depths = problem, tuple(problem.depths)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "problem" or name.startswith("_"):  # a copy that is not filled yet has nothing to ask
+            raise AttributeError(name)
+        return getattr(self.problem, name)
+
+
 def settings_of(problem: SearchProblem) -> dict[str, Any]:
     """The problem's settings, its depths among them, in plain values."""
     return {**getattr(problem, "settings", {}), "depths": list(problem.depths)}

@@ -1,11 +1,14 @@
-"""Stand-alone training of a search's candidates, and of the networks that they are compared with."""
+"""Stand-alone training: of a search's candidates and of the networks beside them, or of a sample of schemes.
+
+standalone/<scheme>/    a training each
+standalone.json         their results, written anew after each
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,176 +16,181 @@ from mmengine.config import Config
 
 from backbones.errors import UserInputError
 from backbones.files import sha256_file
+from backbones.schema import as_json, write_json
 from backbones.scheme import ConnectionScheme
-from transfer.engine.checkpoint import newest_checkpoint, write_atomically
+from transfer.engine.checkpoint import newest_checkpoint
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.config_check import apply_options, load_config
-from transfer.engine.evaluation import as_json, evaluate
+from transfer.engine.console import say
+from transfer.engine.evaluation import evaluate
 from transfer.engine.progress import numbers, training_seconds
-from transfer.engine.training import say, train
-from transfer.pipeline.artefacts import FORMAT, STANDALONE, read_object
-from transfer.pipeline.config import SearchPlan, StandalonePlan
-from transfer.pipeline.engines import Engine
+from transfer.engine.training import train
+from transfer.pipeline.artefacts import STANDALONE, Run, Search, Standalone, read_search, read_standalone
+from transfer.pipeline.config import SearchConfig, StandaloneConfig
+from transfer.pipeline.describe import attention_of
+from transfer.pipeline.stages.base import SearchRun, Stage
+from transfer.pipeline.stages.supernet import supernet_config
+
+_OPTIONS = {
+    "config": "standalone.config",
+    "options": "standalone.options",
+    "amp": "--amp",
+    "seed": "standalone.seed",
+    "supernet": "supernet.config",
+}
+"""What says how networks are trained, by the key in `standalone.json`."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network to train from scratch: its name in the results, its scheme, and how it shares modules."""
+    """A network to train from scratch: its name in the results, its scheme, its sharing, how it was picked."""
 
     name: str
     scheme: ConnectionScheme
     sharing: str
+    picked: str = ""
 
     @property
     def folder(self) -> str:
         """Of its training, under `standalone/`."""
         return str(self.scheme).replace(".", "_") + ("_block" if self.sharing == "block" else "")
 
-
-def networks(
-    plan: StandalonePlan, candidates: Sequence[str], sharing: str, depths: tuple[int, ...]
-) -> Iterator[Network]:
-    """The candidates, best first, then the networks beside them."""
-    for number, text in enumerate(candidates[: plan.candidates], 1):
-        yield Network(f"candidate {number}", ConnectionScheme.parse(text, depths), sharing)
-    full, none = ConnectionScheme.full(depths), ConnectionScheme.empty(depths)
-    beside = {"plain": (none, "stage"), "full_sa": (full, "block"), "full_share": (full, "stage")}
-    for name in plan.beside:
-        yield Network(name, *beside[name])
+    @classmethod
+    def of(cls, run: Run) -> Network:
+        """The network of a training that has ended."""
+        return cls(run.name, run.scheme, run.sharing, run.picked)
 
 
-def check_standalone(plan: SearchPlan) -> Config:
-    """The config of the stand-alone trainings, with the plan's options.
+def asked_of(config: SearchConfig) -> StandaloneConfig:
+    """The section on stand-alone trainings; raises `UserInputError` where there is none."""
+    if config.standalone is None:
+        raise UserInputError(f"config {config.path}: has no section 'standalone', which says how to train from scratch")
+    return config.standalone
+
+
+def training_config(config: SearchConfig) -> Config:
+    """The config of the stand-alone trainings, with the search config's options.
 
     Raises:
         UserInputError: no such file, an option that nothing reads, or a model without a backbone.
     """
-    assert plan.standalone is not None
-    config = load_config(plan.file(plan.standalone.config))
-    apply_options(config, plan.standalone.options)
-    if "backbone" not in config.model:
-        raise UserInputError(f"config {config.filename}: its model has no backbone, expected a Classifier")
-    return config
+    asked = asked_of(config)
+    found = load_config(config.file(asked.config))
+    apply_options(found, asked.options)
+    if "backbone" not in found.model:
+        raise UserInputError(f"config {found.filename}: its model has no backbone, expected a Classifier")
+    return found
 
 
-def standalone_config(plan: SearchPlan, supernet: Config, network: Network) -> Config:
-    """The config of one training: the supernet's backbone with a fixed scheme, in the plan's own training config.
+def network_config(config: SearchConfig, network: Network) -> Config:
+    """The config of one training: the supernet's backbone with a fixed scheme, in the stand-alone training's config.
 
     Raises:
         UserInputError: a config for another architecture.
     """
-    config = check_standalone(plan)
-    backbone = deepcopy(supernet.model.backbone.to_dict())
+    found = training_config(config)
+    backbone = deepcopy(supernet_config(config).model.backbone.to_dict())
     backbone.pop("supernet", None)
     backbone.update(scheme=str(network.scheme), sharing=network.sharing, init="scratch")
-    config.model.backbone = backbone
-    return config
+    found.model.backbone = backbone
+    return found
 
 
-def wanted_networks(plan: SearchPlan, found: Mapping[str, Any]) -> list[Network]:
-    """What a finished search has trained: its candidates, and what the plan names beside them."""
-    assert plan.standalone is not None
-    depths = ConnectionScheme.parse(found["best"]["scheme"]).depths
-    return list(networks(plan.standalone, [row["scheme"] for row in found["candidates"]], found["sharing"], depths))
+def networks_of(asked: StandaloneConfig, search: Search) -> Iterator[Network]:
+    """What a finished search has trained: its candidates, best first, then the networks beside them."""
+    for number, entry in enumerate(search.candidates[: asked.candidates], 1):
+        yield Network(f"candidate {number}", entry.scheme, search.sharing)
+    full, none = ConnectionScheme.full(search.depths), ConnectionScheme.empty(search.depths)
+    beside = {"plain": (none, "stage"), "full_sa": (full, "block"), "full_share": (full, "stage")}
+    for name in asked.beside:
+        yield Network(name, *beside[name])
 
 
-def train_candidates(
-    plan: SearchPlan, folder: Path, supernet: Config, found: Mapping[str, Any], amp: bool, engine: Engine
-) -> int:
-    """Trains what is not trained yet, writes `standalone.json` after each, and returns the exit status.
+class TrainNetworks(Stage):
+    """Trains networks from scratch, all alike, each as far as it is not done."""
 
-    The best candidate is the one of the greatest top-1 accuracy on D_val. Test figures are recorded, never chosen by.
+    def networks(self, run: SearchRun, finished: Sequence[Run]) -> list[Network]:
+        """The networks that `standalone.json` is to hold, in its order; `finished` are those that have been trained."""
+        raise NotImplementedError
 
-    Raises:
-        UserInputError: the folder's trainings were begun with another config, options, seed or precision.
-    """
-    training, wanted = _training(plan, amp), wanted_networks(plan, found)
-    known = _begun(folder, training)
-    # By folder, because a candidate may be one of the networks beside it.
-    rows = {network.folder: row for network in wanted if (row := _known(folder, network, known))}
-    missing = {network.folder: network for network in wanted if network.folder not in rows}
-    _write(folder, training, wanted, rows)  # before anything is trained: what is resumed must be of the same kind
-    jobs = [(plan, folder, supernet, network, found["attention"], amp) for network in missing.values()]
-    for place, (row, status) in zip(missing, engine.run(train_one, jobs), strict=True):
-        if status:
-            return int(status)
-        rows[place] = row
-        _write(folder, training, wanted, rows)
-    for network in wanted:
-        say(f"{network.name}  {network.scheme}  test top-1 {rows[network.folder]['test']['top1']:.2f}")
-    return 0
+    def training(self, run: SearchRun) -> dict[str, Any]:
+        """How all networks are trained, in plain values."""
+        return _training(run.config, run.amp)
 
+    def done(self, run: SearchRun) -> bool:
+        """All networks; raises `UserInputError` where the folder's were begun with another config or precision."""
+        finished = self._finished(run)
+        return list(map(Network.of, finished)) == self.networks(run, finished)
 
-def _write(
-    folder: Path, training: Mapping[str, Any], wanted: Sequence[Network], rows: Mapping[str, dict[str, Any]]
-) -> None:
-    """Writes `standalone.json`, the rows in the order of `wanted`."""
-    runs = [{**rows[network.folder], "name": network.name} for network in wanted if network.folder in rows]
-    candidates = [run for run in runs if run["name"].startswith("candidate")]
-    best = max(candidates, key=lambda run: run["val"]["top1"])["scheme"] if candidates else None
-    record = {"format": FORMAT, "training": training, "runs": runs, "best": best}
-    write_atomically(folder / STANDALONE, (json.dumps(as_json(record), indent=2) + "\n").encode())
+    def make(self, run: SearchRun) -> int:
+        """Trains what is not trained yet, and writes `standalone.json` after each.
 
+        The best candidate is the one of the greatest top-1 accuracy on D_val. Test figures are recorded, never chosen
+        by.
+        """
+        finished = self._finished(run)
+        wanted = self.networks(run, finished)
+        # By folder, because a candidate may be one of the networks beside it.
+        known = {Network.of(one).folder: one for one in finished}
+        runs = {network.folder: known[network.folder] for network in wanted if network.folder in known}
+        missing = {network.folder: network for network in wanted if network.folder not in runs}
+        say(f"{len(wanted)} networks to train from scratch, {len(wanted) - len(missing)} of them are trained already")
+        self._write(run, wanted, runs)  # before anything is trained: what is resumed must be of the same kind
+        jobs = [(run.config, run.folder.path, network, run.amp) for network in missing.values()]
+        for place, (one, status) in zip(missing, run.engine.run(train_network, jobs), strict=True):
+            if one is None:
+                return int(status)
+            runs[place] = one
+            self._write(run, wanted, runs)
+        return 0
 
-def _training(plan: SearchPlan, amp: bool) -> dict[str, Any]:
-    """How all networks are trained, in plain values."""
-    assert plan.standalone is not None
-    config = plan.file(plan.standalone.config)
-    options = as_json(dict(plan.standalone.options))
-    return {"config": str(config), "options": options, "amp": amp, "seed": plan.standalone.seed}
+    def report(self, run: SearchRun) -> None:
+        """The accuracies of each network."""
+        for one in read_standalone(run.folder.path).runs:
+            accuracies = f"val top-1 {one.val['top1']:.2f}  test top-1 {one.test['top1']:.2f}"
+            say(f"{one.name}  {one.scheme}  {accuracies}")
 
+    def _finished(self, run: SearchRun) -> list[Run]:
+        """The networks that an earlier part trained, if their checkpoints are still there."""
+        path, folder = run.file(STANDALONE), run.folder.path
+        if not path.is_file():
+            return []
+        before = read_standalone(folder)
+        if before.runs or any(map(newest_checkpoint, (folder / "standalone").glob("*"))):
+            _check_alike(path, before, self.training(run))
+        return [one for one in before.runs if _whole(folder / one.checkpoint, one.sha256)]
 
-def _begun(folder: Path, training: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The finished runs of an earlier part of this search; refuses those that were trained in another way."""
-    path = folder / STANDALONE
-    if not path.is_file():
-        return []
-    record = read_object(path, "nothing has been trained yet")
-    runs = list(record["runs"])
-    if not runs and not any(map(newest_checkpoint, (folder / "standalone").glob("*"))):
-        return []
-    for before in (record.get("training", {}), *runs):
-        for key, asked in training.items():
-            # Records of earlier versions lack keys, and a run's seed may be its config's.
-            if key not in before or (key == "seed" and asked is None):
-                continue
-            same = Path(before[key]).name == Path(asked).name if key == "config" else before[key] == asked
-            if not same:
-                raise UserInputError(
-                    f"{path}: {_NAMES[key]} is {before[key]!r} there and {asked!r} now; go on as it was begun, or "
-                    "choose another --work-dir"
-                )
-    return runs
+    def _write(self, run: SearchRun, wanted: Sequence[Network], runs: Mapping[str, Run]) -> None:
+        """Writes `standalone.json`, the runs in the order of `wanted`."""
+        ended = [(network, runs[network.folder]) for network in wanted if network.folder in runs]
+        rows = tuple(replace(one, name=network.name, picked=network.picked) for network, one in ended)
+        best = max((row for row in rows if row.is_candidate), key=lambda row: row.val["top1"], default=None)
+        found = Standalone(rows, best and best.scheme, self.training(run))
+        write_json(run.file(STANDALONE), found.as_dict())
 
 
-_NAMES = {"config": "standalone.config", "options": "standalone.options", "amp": "--amp", "seed": "standalone.seed"}
+class TrainCandidates(TrainNetworks):
+    """Trains a search's best candidates, and the networks beside them."""
+
+    def wanted(self, run: SearchRun) -> bool:
+        """Where the config has a section for it."""
+        return run.config.standalone is not None
+
+    def networks(self, run: SearchRun, finished: Sequence[Run]) -> list[Network]:
+        """The candidates, best first, then the networks beside them."""
+        return list(networks_of(asked_of(run.config), read_search(run.folder.path)))
 
 
-def _known(folder: Path, network: Network, runs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The finished run of a network, if its checkpoint is still there."""
-    for run in runs:
-        if (run["scheme"], run["sharing"]) == (str(network.scheme), network.sharing):
-            checkpoint = folder / run["checkpoint"]
-            if checkpoint.is_file() and sha256_file(checkpoint) == run["sha256"]:
-                return run
-    return None
-
-
-def train_one(
-    plan: SearchPlan, folder: Path, supernet: Config, network: Network, attention: str, amp: bool
-) -> tuple[dict[str, Any], int]:
-    """Trains and evaluates one network, as far as that is not done; returns its row and the exit status."""
-    assert plan.standalone is not None
+def train_network(config: SearchConfig, folder: Path, network: Network, amp: bool) -> tuple[Run | None, int]:
+    """Trains and evaluates one network, as far as that is not done; returns what came of it and the exit status."""
     say(f"training {network.name}, scheme {network.scheme}, from scratch")
-    config = standalone_config(plan, supernet, network)
     work_dir = folder / "standalone" / network.folder
-    status = train(config, work_dir=work_dir, resume=True, seed=plan.standalone.seed, amp=amp)
-    return ({}, status) if status else (_row(plan, folder, supernet, network, attention, amp), 0)
+    seed = asked_of(config).seed
+    status = train(network_config(config, network), work_dir=work_dir, resume=True, seed=seed, amp=amp)
+    return (None, status) if status else (_evaluated(config, folder, network, amp), 0)
 
 
-def _row(
-    plan: SearchPlan, folder: Path, supernet: Config, network: Network, attention: str, amp: bool
-) -> dict[str, Any]:
+def _evaluated(config: SearchConfig, folder: Path, network: Network, amp: bool) -> Run:
     """Evaluates a finished training on D_val and on the test images."""
     work_dir = folder / "standalone" / network.folder
     checkpoint = newest_checkpoint(work_dir)
@@ -190,25 +198,51 @@ def _row(
         raise UserInputError(f"{work_dir}: the training wrote no checkpoint; does its config have a checkpoint hook?")
     metrics = {}
     for split in ("val", "test"):
-        config = standalone_config(plan, supernet, network)
+        testing = network_config(config, network)
         for part in ("dataloader", "evaluator", "cfg") if split == "val" else ():
-            config[f"test_{part}"] = config[f"val_{part}"]
-        record = evaluate(config, checkpoint, work_dir=work_dir / split)
+            testing[f"test_{part}"] = testing[f"val_{part}"]
+        record = evaluate(testing, checkpoint, work_dir=work_dir / split)
         metrics[split] = numbers(record["metrics"])
-    meta = load_foreign_checkpoint(checkpoint)["meta"]
-    training = _training(plan, amp)
-    return {
-        "name": network.name,
-        "scheme": str(network.scheme),
-        "sharing": network.sharing,
-        "attention": attention if network.scheme.connected else None,
-        "seed": meta.get("seed"),
-        "config": training["config"],
-        "options": training["options"],
-        "amp": training["amp"],
-        "max_iters": meta["iter"],
-        **metrics,
-        "checkpoint": str(checkpoint.relative_to(folder)),
-        "sha256": sha256_file(checkpoint),
-        "seconds": training_seconds(work_dir),
-    }
+    meta, training = load_foreign_checkpoint(checkpoint)["meta"], _training(config, amp)
+    return Run(
+        name=network.name,
+        scheme=network.scheme,
+        sharing=network.sharing,
+        attention=attention_of(supernet_config(config)) if network.scheme.connected else None,
+        seed=meta.get("seed"),
+        config=training["config"],
+        options=training["options"],
+        amp=amp,
+        max_iters=meta["iter"],
+        val=metrics["val"],
+        test=metrics["test"],
+        checkpoint=str(checkpoint.relative_to(folder)),
+        sha256=sha256_file(checkpoint),
+        seconds=training_seconds(work_dir),
+    )
+
+
+def _training(config: SearchConfig, amp: bool) -> dict[str, Any]:
+    asked = asked_of(config)
+    path = str(config.file(asked.config))
+    return {"config": path, "options": as_json(asked.options), "amp": amp, "seed": asked.seed}
+
+
+def _whole(checkpoint: Path, sha256: str) -> bool:
+    return checkpoint.is_file() and sha256_file(checkpoint) == sha256
+
+
+def _check_alike(path: Path, before: Standalone, training: Mapping[str, Any]) -> None:
+    """Refuses trainings that were begun in another way; what an earlier version did not record is taken as the same."""
+    runs = [{"config": one.config, "options": one.options, "amp": one.amp, "seed": one.seed} for one in before.runs]
+    recorded = [before.training, *({key: there for key, there in run.items() if there is not None} for run in runs)]
+    for kind, key in ((kind, key) for kind in recorded for key in training if key in kind):
+        there, here = kind[key], training[key]
+        if key == "seed" and here is None and kind is not before.training:
+            continue  # each run notes the seed of its config
+        same = Path(str(there)).name == Path(str(here)).name if key in ("config", "supernet") else there == here
+        if not same:
+            raise UserInputError(
+                f"{path}: {_OPTIONS[key]} is {there!r} there and {here!r} now; go on as it was begun, or choose "
+                "another --work-dir"
+            )
