@@ -14,10 +14,10 @@ from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
 from transfer.analysis import compare_methods as contest
 from transfer.cli import run_command
-from transfer.search.evaluator import TrieEvaluator
 from transfer.search.known_problems import TableProblem, all_schemes
 from transfer.search.log import LoggedProblem
 from transfer.search.problem import Evaluation
+from transfer.search.supernet.evaluator import TrieEvaluator
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPTHS = (2, 2, 2)

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import update_bn
 from backbones.errors import UserInputError
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
-from transfer.search.evaluator import TrieEvaluator
+from transfer.search.supernet.evaluator import TrieEvaluator
 
 DEPTHS = (2, 2, 2)
 NEAR_TIE = 1e-4
@@ -176,10 +176,32 @@ def test_channels_last_gives_the_same():
     assert [e.loss for e in plain] == pytest.approx([e.loss for e in other], abs=1e-5)
 
 
+@pytest.mark.parametrize("bn", ["running", "recalibrated"])
+@pytest.mark.parametrize("attention", ["se", "dia"])
+def test_bfloat16_equals_mixed_precision_one_at_a_time(attention, bn):
+    net, scored, calibration = supernet(attention), batches(1, [6, 6]), batches(2, [8])
+    schemes = some_schemes()
+    options = {"bn": bn, "calibration": calibration}
+    mixed = TrieEvaluator(net, scored, precision="bfloat16", **options).evaluate(schemes)
+    full = TrieEvaluator(net, scored, **options).evaluate(schemes)
+    assert not torch.is_autocast_enabled("cpu")
+    exact = 0
+    for scheme, evaluation in zip(schemes, mixed, strict=True):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, _, _ = alone(net, scheme, scored, calibration if bn == "recalibrated" else None)
+        exact += abs(evaluation.loss - loss) < 1e-2
+        assert evaluation.loss == pytest.approx(loss, abs=0.05)
+    assert exact > len(schemes) / 2
+    assert [e.loss for e in mixed] != [e.loss for e in full]
+    assert [e.loss for e in mixed] == pytest.approx([e.loss for e in full], abs=0.2)
+
+
 def test_refuses_what_it_cannot_evaluate():
     net, scored = supernet(), batches(1, [2])
     with pytest.raises(UserInputError, match="Did you mean 'recalibrated'"):
         TrieEvaluator(net, scored, bn="recalibrate", calibration=scored)
+    with pytest.raises(UserInputError, match=r"precision='bf16'.*'bfloat16'"):
+        TrieEvaluator(net, scored, precision="bf16")
     with pytest.raises(UserInputError, match="needs calibration images"):
         TrieEvaluator(net, scored, bn="recalibrated")
     with pytest.raises(UserInputError, match="supernet=True and num_classes"):

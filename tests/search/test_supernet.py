@@ -1,5 +1,6 @@
 """Supernet training: schemes from (seed, iteration), the same on all ranks, resumable; the trained one as a problem."""
 
+import doctest
 import os
 import pickle
 import subprocess
@@ -17,7 +18,7 @@ from backbones.scheme import ConnectionScheme
 from transfer.engine.config_check import load_config
 from transfer.engine.training import train
 from transfer.search.problem import SearchProblem, loaders_in, supernet_in
-from transfer.search.supernet import Batches, SupernetHook, SupernetProblem, schemes_at
+from transfer.search.supernet import Batches, SupernetHook, SupernetProblem, _trie, schemes_at, training
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPTHS = (4, 4, 4)
@@ -65,6 +66,12 @@ def weights(path):
 
 
 # ---- schemes
+
+
+@pytest.mark.parametrize("module", [training, _trie])
+def test_examples_are_right(module):
+    failed, attempted = doctest.testmod(module)
+    assert attempted and not failed
 
 
 def test_schemes_follow_from_seed_and_iteration():
@@ -213,6 +220,9 @@ def test_settings_say_what_an_evaluation_depends_on(trained):
     assert recalibrated["calibration"]["images"] == 8 and recalibrated["calibration"]["split"] == "train"
     assert recalibrated["calibration"]["batch"] == 4 and recalibrated["calibration"]["augment"] == []
     pickle.loads(pickle.dumps(recalibrated))
+    assert "precision" not in recalibrated, "logs from before there was a choice go on"
+    mixed = SupernetProblem(config, checkpoint, bn="running", precision="bfloat16").settings
+    assert mixed == {**running, "precision": "bfloat16"}
 
 
 def test_problem_gives_gradient_methods_their_loaders(trained):

@@ -7,7 +7,7 @@ import torch
 
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
-from transfer.search.trie import SchemeTrie
+from transfer.search.supernet._trie import SchemeTrie
 
 
 def everything(depths):

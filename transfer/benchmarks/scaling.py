@@ -15,7 +15,7 @@ from backbones.files import atomic_path
 from transfer.benchmarks.search_speed import draw_schemes, noise, supernet
 from transfer.measure.timed_models import Settings
 from transfer.measure.timing import CLOCKS, interleaved, synchroniser
-from transfer.search.evaluator import TrieEvaluator
+from transfer.search.supernet.evaluator import TrieEvaluator
 
 NETWORK = "resnet38_full_share_se.cifar100"
 SIDE = 16

@@ -20,8 +20,8 @@ from transfer.measure.memory import peak_memory
 from transfer.measure.networks import settle
 from transfer.measure.timed_models import Settings
 from transfer.measure.timing import CLOCKS, interleaved, paired_ratio, synchroniser
-from transfer.search.evaluator import TrieEvaluator
 from transfer.search.problem import Evaluation
+from transfer.search.supernet.evaluator import TrieEvaluator
 
 ALL = 0
 """Instead of a number of schemes: every one that there is."""

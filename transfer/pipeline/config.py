@@ -35,6 +35,7 @@ class SupernetConfig:
         bn: `"recalibrated"`, the default because its ranking agrees with training from scratch (see
             results/search/c100_study); `"running"`, as the authors' code. See `TrieEvaluator`.
         calibration_batch: images a batch of recalibration.
+        precision: in which schemes are evaluated, see `TrieEvaluator`.
         split: `"val"`; `"test"` for tables of all schemes only, nothing is to be chosen by it.
     """
 
@@ -44,6 +45,7 @@ class SupernetConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     bn: Literal["recalibrated", "running"] = "recalibrated"
     calibration_batch: Positive = 256
+    precision: Literal["float32", "bfloat16"] = "float32"
     split: Literal["val", "test"] = "val"
 
     def __post_init__(self) -> None:

@@ -12,8 +12,8 @@ import torch
 from backbones.errors import RunError, UserInputError, did_you_mean
 from backbones.scheme import ConnectionScheme
 from transfer.engine.allocator import keep_freed_memory
-from transfer.search.evaluator import TrieEvaluator
 from transfer.search.problem import Evaluation, WrappedProblem
+from transfer.search.supernet.evaluator import TrieEvaluator
 
 
 class Engine(Protocol):

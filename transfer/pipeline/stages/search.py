@@ -97,6 +97,7 @@ def _check_same(run: SearchRun, found: Search) -> None:
         "budget": (found.budget, asked.budget),
         "seed": (found.seed, asked.seed),
         "bn": (found.bn, run.config.supernet.bn),
+        "precision": (found.settings.get("precision", "float32"), run.config.supernet.precision),
         "objective": (found.objective, describe_objective(asked.objective.build(search_table(run)))),
     }
     for key, (there, here) in pairs.items():

@@ -58,6 +58,7 @@ def supernet_problem(run: SearchRun) -> SupernetProblem:
         bn=asked.bn,
         split=asked.split,
         calibration_batch=asked.calibration_batch,
+        precision=asked.precision,
         seed=run.config.search.seed,
     )
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +23,12 @@ from backbones.attention import State
 from backbones.errors import UserInputError, did_you_mean
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
-from transfer.search.calibration import bind, collecting, norms_of
 from transfer.search.problem import Evaluation
-from transfer.search.trie import Node, SchemeTrie
+from transfer.search.supernet._calibration import bind, collecting, norms_of
+from transfer.search.supernet._trie import Node, SchemeTrie
 
 BN_MODES = ("running", "recalibrated")
+PRECISIONS = ("float32", "bfloat16")
 
 Batch = tuple[Tensor, Tensor]
 """Normalised images (N, C, H, W) and labels (N,)."""
@@ -57,6 +60,8 @@ class TrieEvaluator:
             scheme itself over `calibration`, in a pass of their own.
         calibration: images to take statistics from, iterated once an evaluation; labels are ignored. All batches
             weigh the same and are normalised by themselves on the way: make them large and of one size.
+        precision: `"float32"`; `"bfloat16"`, mixed precision: faster where the device computes in it, but schemes that
+            are close may change places.
         device: where to compute; default where `net` is.
         channels_last: memory format; the faster one for small networks on CPUs.
 
@@ -64,8 +69,8 @@ class TrieEvaluator:
         blocks: block evaluations so far, calibration included.
 
     Raises:
-        UserInputError: no supernet, no classifier, unknown `bn`, no calibration images, or a shared SAM that normalises
-            and so cannot be recalibrated block by block.
+        UserInputError: no supernet, no classifier, unknown `bn` or `precision`, no calibration images, or a shared SAM
+            that normalises and so cannot be recalibrated block by block.
     """
 
     def __init__(
@@ -75,15 +80,17 @@ class TrieEvaluator:
         *,
         bn: str = "running",
         calibration: Iterable[Batch] | None = None,
+        precision: str = "float32",
         device: torch.device | str | None = None,
         channels_last: bool = False,
     ) -> None:
         if not net.supernet or net.num_classes is None:
             raise UserInputError("evaluating schemes needs a network with supernet=True and num_classes")
-        if bn not in BN_MODES:
-            raise UserInputError(
-                f"bn={bn!r}: expected one of {', '.join(map(repr, BN_MODES))}.{did_you_mean(bn, BN_MODES)}"
-            )
+        for key, value, known in (("bn", bn, BN_MODES), ("precision", precision, PRECISIONS)):
+            if value not in known:
+                raise UserInputError(
+                    f"{key}={value!r}: expected one of {', '.join(map(repr, known))}.{did_you_mean(value, known)}"
+                )
         if bn == "recalibrated" and calibration is None:
             raise UserInputError("bn='recalibrated' needs calibration images, taken from the training set")
         if bn == "recalibrated" and net.sharing == "stage" and norms_of(getattr(net, "attention", None)):
@@ -92,7 +99,7 @@ class TrieEvaluator:
                 "bn='recalibrated' with sharing='stage': the shared SAM has batch normalisation of its own, whose "
                 "statistics are not those of any one block; use bn='running' or sharing='block'"
             )
-        self.bn, self.batches, self.calibration = bn, batches, calibration
+        self.bn, self.batches, self.calibration, self.precision = bn, batches, calibration, precision
         self.device = torch.device(device) if device is not None else next(net.parameters()).device
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net = copy.deepcopy(net).requires_grad_(False).eval()
@@ -131,7 +138,7 @@ class TrieEvaluator:
             scores: list[Tensor] = [torch.empty(0)] * len(trie.schemes)
             for leaf, logits in self._logits(trie, images):
                 correct = (logits.argmax(1) == labels).sum()
-                scores[leaf] = torch.stack((correct, F.cross_entropy(logits, labels, reduction="sum")))
+                scores[leaf] = torch.stack((correct, F.cross_entropy(logits.float(), labels, reduction="sum")))
             totals += torch.stack(scores).cpu().double()  # one wait for the device a batch
             count += len(labels)
         if not count:
@@ -147,15 +154,25 @@ class TrieEvaluator:
         pending: list[tuple[Node, Tensor, State]] = [(trie.root, self._stem(trie.root, images), None)]
         while pending:
             node, x, state = pending.pop()
-            if node.leaf is not None:
-                yield node.leaf, self.net.head(x)
-            else:
+            if node.leaf is None:
                 pending.extend(self._children(node, x, state))
+                continue
+            with self._mixed():
+                logits = self.net.head(x)
+            yield node.leaf, logits
+
+    def _mixed(self) -> AbstractContextManager[Any]:
+        """Mixed precision for what the network computes; around each call, because a generator must not hold it."""
+        if self.precision == "float32":
+            return nullcontext()
+        # Without the cache of cast weights: it would take memory for nothing, and holds no inference tensors.
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 
     def _stem(self, root: Node, images: Tensor) -> Tensor:
         if self.bn == "recalibrated":
             bind([self.net.bn1], root.statistics)
-        return self.net.stem(images.to(self.device).contiguous(memory_format=self.memory_format))
+        with self._mixed():
+            return self.net.stem(images.to(self.device).contiguous(memory_format=self.memory_format))
 
     def _children(self, node: Node, x: Tensor, state: State) -> list[tuple[Node, Tensor, State]]:
         """Runs a node's block: its convolutions once, then what each child makes of them."""
@@ -164,11 +181,12 @@ class TrieEvaluator:
         state = None if block == 0 else state  # DIA's state begins anew in each stage
         if self.bn == "recalibrated":
             bind(norms_of(layer, sam), node.statistics)
-        residual, shortcut = layer.residual(x), layer.shortcut(x)
         found: list[tuple[Node, Tensor, State]] = []
-        for bit, child in node.children:
-            if bit:
-                found.append((child, *sam(residual, shortcut, state)))
-            else:
-                found.append((child, (residual + shortcut).relu_(), state))
+        with self._mixed():
+            residual, shortcut = layer.residual(x), layer.shortcut(x)
+            for bit, child in node.children:
+                if bit:
+                    found.append((child, *sam(residual, shortcut, state)))
+                else:
+                    found.append((child, (residual + shortcut).relu_(), state))
         return found

@@ -20,7 +20,7 @@ class Node:
         plain: the schemes whose next bit is 0, or None.
         connected: the schemes whose next bit is 1, or None.
         leaf: index of the scheme that ends here, None at inner nodes.
-        statistics: what calibration keeps here (see `transfer.search.calibration`).
+        statistics: what calibration keeps here (see `_calibration`).
     """
 
     position: int
