@@ -6,15 +6,16 @@ import math
 import pkgutil
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from backbones import schema
 from backbones.arch import get_arch
 from backbones.errors import UserInputError, did_you_mean
 from backbones.files import check_plain_name, inside, sha256_file, weights_folders
+from backbones.schema import named
 from backbones.scheme import ConnectionScheme
 
 KINDS = ("paper", "search", "stand-in", "hand")
@@ -28,7 +29,7 @@ FIGURES = (
 
 SHARING = ("stage", "block")
 
-_T = TypeVar("_T")
+_SAME = ("name", "summary", "input", "provenance", "parameters", "weights")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -169,8 +170,8 @@ class BackboneCard:
         self._check_input()
 
     def _check_network(self) -> None:
-        depths = _under("network.arch", lambda: get_arch(self.arch).depths)
-        _under("network.scheme", lambda: self.scheme.check_depths(depths))
+        depths = named("network.arch", lambda: get_arch(self.arch).depths)
+        named("network.scheme", lambda: self.scheme.check_depths(depths))
         if self.attention is None:
             if self.scheme.connected or self.attention_args:
                 raise UserInputError(
@@ -336,38 +337,29 @@ class _Written:
     def of(cls, card: BackboneCard) -> _Written:
         plain = _Network(card.arch, attention_args=card.attention_args)
         connected = replace(plain, attention=card.attention, sharing=card.sharing, scheme=str(card.scheme))
+        same: dict[str, Any] = {name: getattr(card, name) for name in _SAME}
         return cls(
-            name=card.name,
-            summary=card.summary,
+            **same,
             network=plain if card.attention is None else connected,
-            input=card.input,
-            provenance=card.provenance,
-            parameters=card.parameters,
-            weights=card.weights,
             published=tuple(map(_row, card.published)),
             measured=tuple(map(_row, card.measured)),
         )
 
     def card(self, path: Path) -> BackboneCard:
         network = self.network
-        depths = _under("network.arch", lambda: get_arch(network.arch).depths)
-        text = network.scheme
-        empty = ConnectionScheme.empty(depths)
+        depths = named("network.arch", lambda: get_arch(network.arch).depths)
+        text = str(ConnectionScheme.empty(depths)) if network.scheme is None else network.scheme
+        same: dict[str, Any] = {name: getattr(self, name) for name in _SAME}
         return BackboneCard(
-            name=self.name,
-            summary=self.summary,
+            **same,
             arch=network.arch,
             attention=network.attention,
             attention_args=network.attention_args,
             sharing=network.sharing or "stage",
-            scheme=empty if text is None else _under("network.scheme", lambda: ConnectionScheme.parse(text, depths)),
-            input=self.input,
-            provenance=self.provenance,
-            parameters=self.parameters,
-            weights=self.weights,
-            path=path,
+            scheme=named("network.scheme", lambda: ConnectionScheme.parse(text, depths)),
             published=tuple(_figures(row, "published") for row in self.published),
             measured=tuple(_figures(row, "measured") for row in self.measured),
+            path=path,
         )
 
 
@@ -400,10 +392,3 @@ def _check_attention(name: str) -> None:
             f"key 'network.attention' is {name!r}, expected one of {', '.join(known)} or timm:NAME."
             f"{did_you_mean(name, known)}"
         )
-
-
-def _under(key: str, check: Callable[[], _T]) -> _T:
-    try:
-        return check()
-    except UserInputError as error:
-        raise UserInputError(f"key {key!r}: {error}") from None

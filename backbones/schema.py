@@ -23,6 +23,7 @@ from backbones.files import write_atomically
 from backbones.scheme import ConnectionScheme
 
 Record = TypeVar("Record")
+Made = TypeVar("Made")
 _LONGEST = 80
 _MAPPINGS = (dict, get_origin(Mapping[str, Any]))
 
@@ -122,7 +123,7 @@ class _Reader:
         if not _fits(kind, found):
             raise _wrong(key, found, kind)
         if kind is ConnectionScheme:
-            return _named(key, lambda: ConnectionScheme.parse(found, self.depths))
+            return named(key, lambda: ConnectionScheme.parse(found, self.depths))
         if is_dataclass(kind):
             return self.record(kind, found, key)
         if origin is tuple:
@@ -147,7 +148,8 @@ def _under(key: str, name: str) -> str:
     return f"{key}.{name}" if key else str(name)
 
 
-def _named(key: str, make: Callable[[], Any]) -> Any:
+def named(key: str, make: Callable[[], Made]) -> Made:
+    """What `make` gives; a `UserInputError` of it names the key too."""
     try:
         return make()
     except UserInputError as error:

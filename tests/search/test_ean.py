@@ -19,7 +19,7 @@ from transfer.search.methods._controller import (
 from transfer.search.methods._ean_variants import VARIANTS, Authors, scrambled
 from transfer.search.methods.enas import RecurrentController
 from transfer.search.objective import Reward
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 M = 5
 
@@ -195,7 +195,7 @@ class Recorded(Authors):
 
 def test_authors_step_is_the_released_code_s():
     problem = PlantedLandscape((M,), seed=2)
-    variant = Recorded(Ledger(problem, 32, Reward()), generator(3))
+    variant = Recorded(Session(problem, 32, Reward()), generator(3))
     variant.step()
     bits, values, bonus = variant.seen
     rewards = values.double().numpy() - 54 + bonus
@@ -217,7 +217,7 @@ def test_authors_step_is_the_released_code_s():
 
 
 def test_authors_reuse_takes_the_lesser_of_two_totals():
-    variant = Authors(Ledger(PlantedLandscape((M,)), 32, Reward()), generator(1))
+    variant = Authors(Session(PlantedLandscape((M,)), 32, Reward()), generator(1))
     rng = np.random.default_rng(4)
     bits, rewards = torch.tensor(rng.integers(0, 2, (3, M))), torch.tensor([2.0, 0.5, -1.0])
     old = rng.uniform(0.2, 0.8, (3, M))

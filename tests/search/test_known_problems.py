@@ -134,9 +134,9 @@ class Listed(SearchMethod):
         super().__init__()
         self.schemes = schemes
 
-    def run(self, ledger, generator):
+    def run(self, session, generator):
         for scheme in self.schemes:
-            ledger.score([scheme])
+            session.score([scheme])
 
 
 def test_regret_curve_by_hand():

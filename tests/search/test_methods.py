@@ -16,7 +16,7 @@ from transfer.search.methods import DEFAULT_METHOD, SearchMethod, get_method, li
 from transfer.search.methods._quadratic import Quadratic, QuadraticRegression
 from transfer.search.objective import Reward, hypervolume, pareto_front
 from transfer.search.problem import Evaluation
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 OPTIONAL = {"nsga2": "pymoo", "tpe": "optuna"}
 DEPTHS = (3, 2, 3)
@@ -109,18 +109,18 @@ def test_hsp_lists_every_nth_block_with_all_offsets():
 
 def test_search_goes_on_for_free_with_known_schemes(table):
     class Repeating(SearchMethod):
-        def run(self, ledger, generator):
+        def run(self, session, generator):
             while True:
-                ledger.score([ConnectionScheme.full(DEPTHS)])
+                session.score([ConnectionScheme.full(DEPTHS)])
 
     assert len(Repeating().search(table, 10, generator()).log) == 1  # and ends: it counts as converged
 
 
 def test_a_batch_beyond_the_budget_is_evaluated_as_far_as_it_goes(table):
     class Greedy(SearchMethod):
-        def run(self, ledger, generator):
-            ledger.score(list(all_schemes(DEPTHS)))
-            raise AssertionError("the ledger ends the method here")
+        def run(self, session, generator):
+            session.score(list(all_schemes(DEPTHS)))
+            raise AssertionError("the session ends the method here")
 
     result = Greedy().search(table, 10, generator())
     assert [record.scheme for record in result.log] == list(all_schemes(DEPTHS))[:10]
@@ -248,9 +248,9 @@ def test_evidence_sees_pairs_where_there_are_pairs():
 # ---- problems
 
 
-def test_ledger_cannot_spend_more_than_there_is():
-    ledger = Ledger(PlantedLandscape((2, 2)), 100, Reward())
-    assert ledger.budget == 16
+def test_a_session_cannot_spend_more_than_there_is():
+    session = Session(PlantedLandscape((2, 2)), 100, Reward())
+    assert session.budget == 16
 
 
 def test_a_problem_may_be_anybody_s():

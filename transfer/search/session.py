@@ -1,4 +1,4 @@
-"""The account of a search: distinct evaluated schemes against the budget, and what came of them. Imports no torch."""
+"""A search while it runs: distinct evaluated schemes against the budget, and what came of them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class SearchResult:
 
 
 @dataclass
-class Ledger:
+class Session:
     """Evaluates for a method, counts, and stops it.
 
     Attributes:

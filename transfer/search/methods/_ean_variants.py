@@ -19,7 +19,7 @@ from transfer.search.methods._controller import (
     running_mean,
 )
 from transfer.search.methods._random import seeded
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 LEARNING_RATE = 5e-2
 REUSE_AFTER = 10
@@ -30,23 +30,23 @@ class Variant:
     """What the variants share: networks, buffer and the note of a step.
 
     Args:
-        ledger: evaluates.
+        session: evaluates.
         generator: of everything random.
     """
 
     samples: int
 
-    def __init__(self, ledger: Ledger, generator: torch.Generator) -> None:
-        self.ledger, self.generator = ledger, generator
+    def __init__(self, session: Session, generator: torch.Generator) -> None:
+        self.session, self.generator = session, generator
         with seeded(generator):
-            self.controller, self.curiosity = Controller(ledger.blocks), Curiosity(ledger.blocks)
+            self.controller, self.curiosity = Controller(session.blocks), Curiosity(session.blocks)
         self.buffer, self.steps = ReplayBuffer(), 0
 
     def step(self) -> None:
         """Samples, evaluates, learns."""
         bits = self.controller.sample(self.samples, self.generator)
         self._note(bits)
-        records = self.ledger.score_bits(bits.tolist())
+        records = self.session.score_bits(bits.tolist())
         self.learn(bits, torch.tensor([record.value for record in records], dtype=torch.float64).float())
         self.steps += 1
 
@@ -58,7 +58,7 @@ class Variant:
         with torch.no_grad():
             p_bar = self.controller.log_probabilities(bits).exp().mean().item()
         schemes = ["".join(map(str, row)) for row in bits.tolist()]
-        self.ledger.trace.append({"step": self.steps, "p_bar": p_bar, "schemes": schemes})
+        self.session.trace.append({"step": self.steps, "p_bar": p_bar, "schemes": schemes})
 
 
 def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
@@ -77,8 +77,8 @@ class Paper(Variant):
     samples = 1
     scale = 0.01
 
-    def __init__(self, ledger: Ledger, generator: torch.Generator) -> None:
-        super().__init__(ledger, generator)
+    def __init__(self, session: Session, generator: torch.Generator) -> None:
+        super().__init__(session, generator)
         networks = [*self.controller.parameters(), *self.curiosity.predictor.parameters()]
         self.optimizer = torch.optim.SGD(networks, LEARNING_RATE, momentum=0.9)
 
@@ -106,8 +106,8 @@ class Authors(Variant):
     base = 54.0
     clip, reuse_weight = 0.1, 0.1
 
-    def __init__(self, ledger: Ledger, generator: torch.Generator) -> None:
-        super().__init__(ledger, generator)
+    def __init__(self, session: Session, generator: torch.Generator) -> None:
+        super().__init__(session, generator)
         self.controller_optimizer = torch.optim.Adam(self.controller.parameters(), LEARNING_RATE)
         self.curiosity_optimizer = torch.optim.Adam(self.curiosity.predictor.parameters(), LEARNING_RATE)
         self.baseline: float | None = None
@@ -170,8 +170,8 @@ class Fixed(Variant):
     clip = 0.2
     reuses = 1
 
-    def __init__(self, ledger: Ledger, generator: torch.Generator) -> None:
-        super().__init__(ledger, generator)
+    def __init__(self, session: Session, generator: torch.Generator) -> None:
+        super().__init__(session, generator)
         self.controller_optimizer = torch.optim.Adam(self.controller.parameters(), self.learning_rate)
         self.curiosity_optimizer = torch.optim.Adam(self.curiosity.predictor.parameters(), 1e-3)
         self.baseline: float | None = None

@@ -26,7 +26,7 @@ from transfer.search.methods._relaxation import Loss
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
 from transfer.search.problem import loaders_in, supernet_in
-from transfer.search.session import CANDIDATES, Ledger
+from transfer.search.session import CANDIDATES, Session
 
 Batch = tuple[Tensor, Tensor]
 
@@ -120,10 +120,10 @@ class RelaxedSearch(SearchMethod):
         """Builds the optimiser of a search."""
         raise NotImplementedError(f"{type(self).__name__} has to implement begin")
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+    def run(self, session: Session, generator: torch.Generator) -> None:
         """Searches, then evaluates the schemes of the epochs with the least validation loss."""
         name = type(self).__module__.rsplit(".", 1)[-1]
-        net, (train, val) = supernet_in(ledger.problem, name), loaders_in(ledger.problem, name)
+        net, (train, val) = supernet_in(session.problem, name), loaders_in(session.problem, name)
         relaxation = Relaxation(net, generator)
         found: dict[ConnectionScheme, float] = {}
         with seeded(generator):  # loaders and dropout may draw from the global generator
@@ -135,13 +135,13 @@ class RelaxedSearch(SearchMethod):
                 loss = sum(relaxation.val_losses) / max(len(relaxation.val_losses), 1)
                 if not relaxation.val_losses or not math.isfinite(loss):
                     raise RunError(f"method {name!r}: epoch {epoch + 1} has no finite validation loss; lower weight_lr")
-                scheme = relaxation.scheme(ledger.depths)
+                scheme = relaxation.scheme(session.depths)
                 found[scheme] = min(loss, found.get(scheme, loss))
                 p = relaxation.probabilities.tolist()
-                ledger.trace.append({"epoch": epoch, "loss": loss, "p": p, "scheme": str(scheme)})
-        ledger.images = relaxation.images
-        ledger.chosen = sorted(found, key=found.__getitem__)[: min(CANDIDATES, ledger.budget)]
-        ledger.score(ledger.chosen)
+                session.trace.append({"epoch": epoch, "loss": loss, "p": p, "scheme": str(scheme)})
+        session.images = relaxation.images
+        session.chosen = sorted(found, key=found.__getitem__)[: min(CANDIDATES, session.budget)]
+        session.score(session.chosen)
 
     def weight_optimizer(self, net: AttentionResNet) -> torch.optim.Optimizer:
         """Of the weights of `net`."""

@@ -11,7 +11,7 @@ from backbones.errors import UserInputError
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
 from transfer.search.problem import supernet_in
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 
 class PruningMethod(SearchMethod):
@@ -39,10 +39,10 @@ class PruningMethod(SearchMethod):
         """Returns the bits from each stage's modules, flattened: a vector a block."""
         raise NotImplementedError(f"{type(self).__name__} has to implement keep")
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+    def run(self, session: Session, generator: torch.Generator) -> None:
         """Nothing is random."""
         name = type(self).__module__.rsplit(".", 1)[-1]
-        net = supernet_in(ledger.problem, name)
+        net = supernet_in(session.problem, name)
         if net.sharing != "block":
             raise UserInputError(
                 f"method {name!r} compares the modules of single blocks, and is undefined for a module that a stage "
@@ -50,7 +50,7 @@ class PruningMethod(SearchMethod):
             )
         with torch.no_grad():
             stages = [[_flat(net.sam(s, b)) for b in range(depth)] for s, depth in enumerate(net.arch.depths)]
-            ledger.score_bits([self.keep(stages)])
+            session.score_bits([self.keep(stages)])
 
 
 def top(scores: Tensor, ratio: float) -> list[int]:

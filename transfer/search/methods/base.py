@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from transfer.search.objective import Objective, Reward
 from transfer.search.problem import SearchProblem
-from transfer.search.session import Ledger, SearchOver, SearchResult
+from transfer.search.session import SearchOver, SearchResult, Session
 
 if TYPE_CHECKING:
     import torch
@@ -36,11 +36,11 @@ class SearchMethod:
         Raises:
             UserInputError: no budget, or a problem that the method cannot search.
         """
-        ledger = Ledger(problem, budget, self.objective)
+        session = Session(problem, budget, self.objective)
         with suppress(SearchOver):
-            self.run(ledger, generator)
-        return ledger.result()
+            self.run(session, generator)
+        return session.result()
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
-        """Asks `ledger` for evaluations; may go on for ever, because the ledger ends it."""
+    def run(self, session: Session, generator: torch.Generator) -> None:
+        """Asks `session` for evaluations; may go on for ever, because the session ends it."""
         raise NotImplementedError(f"{type(self).__name__} has to implement run")

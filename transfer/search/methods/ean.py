@@ -8,7 +8,7 @@ from backbones.errors import UserInputError, did_you_mean
 from transfer.search.methods._ean_variants import VARIANTS
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 
 class EfficientAttentionNetwork(SearchMethod):
@@ -29,8 +29,8 @@ class EfficientAttentionNetwork(SearchMethod):
             )
         self.variant = variant
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+    def run(self, session: Session, generator: torch.Generator) -> None:
         """Steps until the budget is spent or the controller samples nothing new any more."""
-        variant = VARIANTS[self.variant](ledger, generator)
+        variant = VARIANTS[self.variant](session, generator)
         while True:
             variant.step()

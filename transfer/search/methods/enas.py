@@ -10,7 +10,7 @@ from transfer.search.methods._controller import running_mean
 from transfer.search.methods._random import seeded
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 HIDDEN = 100
 TEMPERATURE, SQUASH = 5.0, 2.5
@@ -62,22 +62,22 @@ class EfficientNas(SearchMethod):
         super().__init__(objective)
         self.learning_rate = learning_rate
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+    def run(self, session: Session, generator: torch.Generator) -> None:
         """One scheme a step."""
         with seeded(generator):
-            controller = RecurrentController(ledger.blocks)
+            controller = RecurrentController(session.blocks)
         optimizer = torch.optim.Adam(controller.parameters(), self.learning_rate)
         baseline: float | None = None
         while True:
             bits, log_p, entropy = controller.sample(generator)
-            ledger.trace.append(
+            session.trace.append(
                 {
-                    "step": len(ledger.trace),
+                    "step": len(session.trace),
                     "p_bar": log_p.detach().exp().mean().item(),
                     "schemes": ["".join(map(str, bits.tolist()))],
                 }
             )
-            (record,) = ledger.score_bits([bits.tolist()])
+            (record,) = session.score_bits([bits.tolist()])
             reward = record.value + ENTROPY_WEIGHT * entropy.sum().item()
             baseline = running_mean(baseline, reward, BASELINE_DECAY)
             optimizer.zero_grad()

@@ -10,7 +10,7 @@ import torch
 from transfer.search.methods._random import numpy_generator
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
-from transfer.search.session import Ledger, Record
+from transfer.search.session import Record, Session
 
 
 class RegularisedEvolution(SearchMethod):
@@ -28,20 +28,20 @@ class RegularisedEvolution(SearchMethod):
         super().__init__(objective)
         self.population, self.sample = population, sample
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+    def run(self, session: Session, generator: torch.Generator) -> None:
         """One child at a time."""
-        draw, m = numpy_generator(generator), ledger.blocks
-        size = min(self.population, ledger.budget)
-        living: deque[Record] = deque(ledger.score_bits(draw.integers(0, 2, (size, m))), maxlen=size)
-        while ledger.left:
+        draw, m = numpy_generator(generator), session.blocks
+        size = min(self.population, session.budget)
+        living: deque[Record] = deque(session.score_bits(draw.integers(0, 2, (size, m))), maxlen=size)
+        while session.left:
             drawn = draw.choice(size, min(self.sample, size), replace=False)
             parent = max((living[i] for i in drawn), key=lambda record: record.value)
-            living.append(ledger.score_bits([_new_child(ledger, np.array(parent.scheme.bits), draw)])[0])
+            living.append(session.score_bits([_new_child(session, np.array(parent.scheme.bits), draw)])[0])
 
 
-def _new_child(ledger: Ledger, bits: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+def _new_child(session: Session, bits: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     """A random walk of single flips from `bits` (m,) to the first scheme that was not evaluated yet."""
-    seen = {record.scheme.bits for record in ledger.records.values()}
+    seen = {record.scheme.bits for record in session.records.values()}
     while True:
         bits[draw.integers(len(bits))] ^= 1
         if tuple(bits.tolist()) not in seen:

@@ -8,7 +8,7 @@ import torch
 
 from transfer.search.known_problems import all_schemes
 from transfer.search.methods.base import SearchMethod
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 BATCH = 512
 
@@ -20,8 +20,8 @@ class Exhaustive(SearchMethod):
     nothing, and a kill no more than a batch.
     """
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+    def run(self, session: Session, generator: torch.Generator) -> None:
         """Nothing is random."""
-        schemes = iter(all_schemes(ledger.depths))
+        schemes = iter(all_schemes(session.depths))
         while batch := list(itertools.islice(schemes, BATCH)):
-            ledger.score(batch)
+            session.score(batch)

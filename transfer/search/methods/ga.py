@@ -8,7 +8,7 @@ import torch
 from transfer.search.methods._random import numpy_generator
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 
 class GeneticAlgorithm(SearchMethod):
@@ -33,12 +33,12 @@ class GeneticAlgorithm(SearchMethod):
         super().__init__(objective)
         self.population, self.crossover, self.flips, self.elite = population, crossover, flips, elite
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+    def run(self, session: Session, generator: torch.Generator) -> None:
         """A generation is one request."""
         draw = numpy_generator(generator)
-        parents = draw.integers(0, 2, (self.population, ledger.blocks))
+        parents = draw.integers(0, 2, (self.population, session.blocks))
         while True:
-            values = np.array([record.value for record in ledger.score_bits(parents)])
+            values = np.array([record.value for record in session.score_bits(parents)])
             elite = parents[np.argsort(-values, kind="stable")[: self.elite]]
             parents = np.concatenate((elite, self._children(parents, values, draw, self.population - len(elite))))
 

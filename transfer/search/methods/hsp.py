@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from transfer.search.methods.base import SearchMethod
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 
 class HeuristicSelection(SearchMethod):
@@ -14,7 +14,7 @@ class HeuristicSelection(SearchMethod):
     The papers show N = 2 and 3; going on to the number of blocks is ours.
     """
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+    def run(self, session: Session, generator: torch.Generator) -> None:
         """Nothing is random."""
-        for step in range(2, ledger.blocks + 1):
-            ledger.score_bits([[int(i % step == offset) for i in range(ledger.blocks)] for offset in range(step)])
+        for step in range(2, session.blocks + 1):
+            session.score_bits([[int(i % step == offset) for i in range(session.blocks)] for offset in range(step)])

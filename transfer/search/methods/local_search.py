@@ -9,7 +9,7 @@ from backbones.scheme import ConnectionScheme
 from transfer.search.methods._random import numpy_generator
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 
 class LocalSearch(SearchMethod):
@@ -26,28 +26,28 @@ class LocalSearch(SearchMethod):
         super().__init__(objective)
         self.kick = kick
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+    def run(self, session: Session, generator: torch.Generator) -> None:
         """Descends again and again."""
-        draw, m = numpy_generator(generator), ledger.blocks
-        start = ConnectionScheme.random(ledger.depths, 0.5, generator)
-        best = climb(ledger, np.array(start.bits), draw)
+        draw, m = numpy_generator(generator), session.blocks
+        start = ConnectionScheme.random(session.depths, 0.5, generator)
+        best = climb(session, np.array(start.bits), draw)
         while True:
             kicked = best.copy()
             kicked[draw.choice(m, min(self.kick, m), replace=False)] ^= 1
-            found = climb(ledger, kicked, draw)
-            if ledger.score_bits([found])[0].value >= ledger.score_bits([best])[0].value:
+            found = climb(session, kicked, draw)
+            if session.score_bits([found])[0].value >= session.score_bits([best])[0].value:
                 best = found
 
 
-def climb(ledger: Ledger, bits: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+def climb(session: Session, bits: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     """Returns the local optimum that single flips, each taken when it improves, lead to from `bits` (m,)."""
-    (current,) = ledger.score_bits([bits])
+    (current,) = session.score_bits([bits])
     since = 0
     while since < len(bits):
         for position in draw.permutation(len(bits)):
             flipped = bits.copy()
             flipped[position] ^= 1
-            (record,) = ledger.score_bits([flipped])
+            (record,) = session.score_bits([flipped])
             since += 1
             if record.value > current.value:
                 bits, current, since = flipped, record, 0

@@ -13,7 +13,7 @@ from backbones.scheme import ConnectionScheme
 from transfer.search.methods._random import draw_seed
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective, connection_ratio, pareto_front
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 
 class NonDominatedSorting(SearchMethod):
@@ -39,17 +39,17 @@ class NonDominatedSorting(SearchMethod):
         super().__init__(objective)
         self.cost, self.population = cost, population
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+    def run(self, session: Session, generator: torch.Generator) -> None:
         """A generation is one request."""
-        algorithm = _algorithm(self.population, ledger.blocks, draw_seed(generator))
+        algorithm = _algorithm(self.population, session.blocks, draw_seed(generator))
         try:
             while algorithm.has_next():
                 asked = algorithm.ask()
-                records = ledger.score_bits(asked.get("X").astype(int).tolist())
+                records = session.score_bits(asked.get("X").astype(int).tolist())
                 asked.set("F", np.array([(-r.evaluation.accuracy, self.cost(r.scheme)) for r in records]))
                 algorithm.tell(infills=asked)
         finally:
-            ledger.front = pareto_front(((r.scheme, r.evaluation) for r in ledger.records.values()), self.cost)
+            session.front = pareto_front(((r.scheme, r.evaluation) for r in session.records.values()), self.cost)
 
 
 def _algorithm(population: int, blocks: int, seed: int) -> Any:

@@ -8,7 +8,7 @@ from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 BATCH = 64
 
@@ -27,9 +27,9 @@ class RandomSearch(SearchMethod):
             raise UserInputError(f"method 'random': beta={beta}, expected a probability between 0 and 1")
         self.beta = beta
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+    def run(self, session: Session, generator: torch.Generator) -> None:
         """Many at a time, because schemes that are evaluated together share prefixes."""
-        while ledger.left:
-            drawn = [ConnectionScheme.random(ledger.depths, self.beta, generator) for _ in range(BATCH)]
-            new = [scheme for scheme in dict.fromkeys(drawn) if scheme not in ledger.records]
-            ledger.score(new[: ledger.left])
+        while session.left:
+            drawn = [ConnectionScheme.random(session.depths, self.beta, generator) for _ in range(BATCH)]
+            new = [scheme for scheme in dict.fromkeys(drawn) if scheme not in session.records]
+            session.score(new[: session.left])

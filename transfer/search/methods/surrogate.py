@@ -9,7 +9,7 @@ from transfer.search.methods._quadratic import Quadratic, QuadraticRegression
 from transfer.search.methods._random import numpy_generator
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 STARTS = 16
 INCUMBENTS = 3
@@ -40,25 +40,25 @@ class Surrogate(SearchMethod):
         super().__init__(objective)
         self.initial, self.batch, self.flips, self.pairwise_from = initial, batch, flips, pairwise_from
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+    def run(self, session: Session, generator: torch.Generator) -> None:
         """Fits, samples, asks."""
         draw = numpy_generator(generator)
-        ledger.score_bits(draw.integers(0, 2, (self.initial, ledger.blocks)))
-        while ledger.left:
-            records = list(ledger.records.values())
+        session.score_bits(draw.integers(0, 2, (self.initial, session.blocks)))
+        while session.left:
+            records = list(session.records.values())
             x = 2.0 * np.array([record.scheme.bits for record in records]) - 1
             y = np.array([record.value for record in records])
-            model = QuadraticRegression(x, y, pairs=len(y) >= self.pairwise_from * ledger.blocks)
+            model = QuadraticRegression(x, y, pairs=len(y) >= self.pairwise_from * session.blocks)
             best = x[np.argsort(-y, kind="stable")[: STARTS // 2]]
             asked, new = {row.tobytes() for row in x}, []
-            for number in range(min(self.batch, ledger.left)):
+            for number in range(min(self.batch, session.left)):
                 function = model.sample(draw)
                 flips = _new_flips(best[:INCUMBENTS], asked) if number < self.flips else []
                 new.append(
                     flips[int(np.argmax(function(flips)))] if len(flips) else _best_new(function, best, asked, draw)
                 )
                 asked.add(new[-1].tobytes())
-            ledger.score_bits((np.array(new) > 0).astype(int))
+            session.score_bits((np.array(new) > 0).astype(int))
 
 
 def _new_flips(schemes: np.ndarray, asked: set[bytes]) -> np.ndarray:

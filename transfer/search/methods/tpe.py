@@ -10,7 +10,7 @@ from backbones.errors import RunError
 from transfer.search.methods._random import draw_seed
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
-from transfer.search.session import Ledger
+from transfer.search.session import Session
 
 
 class ParzenEstimator(SearchMethod):
@@ -28,12 +28,12 @@ class ParzenEstimator(SearchMethod):
         super().__init__(objective)
         self.initial = initial
 
-    def run(self, ledger: Ledger, generator: torch.Generator) -> None:
+    def run(self, session: Session, generator: torch.Generator) -> None:
         """One scheme at a time."""
-        study, distributions = _study(ledger.blocks, self.initial, draw_seed(generator))
+        study, distributions = _study(session.blocks, self.initial, draw_seed(generator))
         while True:
             trial = study.ask(distributions)
-            (record,) = ledger.score_bits([[trial.params[key] for key in distributions]])
+            (record,) = session.score_bits([[trial.params[key] for key in distributions]])
             study.tell(trial, record.value)
 
 
