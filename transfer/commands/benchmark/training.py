@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from tools.benchmarks.common import Command, Rows, clock_options, print_table, settings, timing_options
+from transfer.commands.benchmark.common import Command, Rows, clock_options, print_table, settings, timing_options
 
 
 def _config(args: argparse.Namespace) -> Any:
@@ -114,9 +114,9 @@ def _steps(args: argparse.Namespace) -> Rows:
     chosen = settings(args)
     rows: Rows = []
     if "psp" in args.heads:
-        import tasks.segmentation  # noqa: F401  (mmsegmentation's models)
-        from tasks.segmentation.benchmark import compare_steps
+        from transfer.task import get_task
 
+        compare_steps = get_task("segmentation").part("benchmark").compare_steps
         pairs = args.rounds * args.repeats
         given = dict(device=args.device, clock=args.clock, seed=args.seed)
         rows.append(compare_steps(batch=args.batch, size=args.size, pairs=pairs, **given))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from tools.benchmarks.common import Command, Rows, print_table, settings, timing_options
+from transfer.commands.benchmark.common import Command, Rows, print_table, settings, timing_options
 
 
 def _increment_options(command: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from tools.benchmarks.common import Command, Rows, print_table, settings, timing_options
+from transfer.commands.benchmark.common import Command, Rows, print_table, settings, timing_options
 
 
 def _search_options(command: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from tools.benchmarks.common import Command, Rows, print_table
+from transfer.commands.benchmark.common import Command, Rows, print_table
 
 
 def _options(command: argparse.ArgumentParser) -> None:
@@ -24,7 +24,9 @@ def _options(command: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> Rows:
     import transfer.engine  # noqa: F401  (guards and registries)
-    from tasks.counting import benchmark
+    from transfer.task import get_task
+
+    benchmark = get_task("counting").part("benchmark")
 
     pictures = {}
     if "part_a" in args.data:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from tools.benchmarks.common import Command, Rows, print_table, settings, timing_options
-
-ROOT = Path(__file__).resolve().parents[2]
+from transfer.cli import HOME
+from transfer.commands.benchmark.common import Command, Rows, print_table, settings, timing_options
 
 
 def _scaling_options(command: argparse.ArgumentParser) -> None:
@@ -25,12 +23,12 @@ def _scaling_options(command: argparse.ArgumentParser) -> None:
 
 def _scaling(args: argparse.Namespace) -> Rows:
     chosen = settings(args)
-    import tasks.counting  # noqa: F401  (the counter)
-    from tasks.counting.benchmark_scaling import counting_series
     from transfer.benchmarks.scaling import draw_scaling, measure_scaling, search_series
     from transfer.engine.allocator import keep_freed_memory
+    from transfer.task import get_task
 
     keep_freed_memory()
+    counting_series = get_task("counting").part("benchmark_scaling").counting_series
     series = search_series(sorted(args.schemes), sorted(args.images), chosen)
     series += counting_series(sorted(args.heads), sorted(args.megapixels), chosen)
     rows = measure_scaling(series, chosen)
@@ -76,7 +74,7 @@ def _startup(args: argparse.Namespace) -> Rows:
 
     if args.rounds < 1:
         raise UserInputError(f"--rounds {args.rounds}: expected 1 or more")
-    rows = measure_startup(ROOT, rounds=args.rounds, clock=args.clock, seed=args.seed)
+    rows = measure_startup(HOME, rounds=args.rounds, clock=args.clock, seed=args.seed)
     print_table(rows, _startup_columns())
     return rows
 

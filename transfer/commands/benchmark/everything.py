@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.benchmarks.common import Command
+from transfer.cli import HOME
+from transfer.commands.benchmark.common import Command
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXT = "every benchmark; writes JSON files and rewrites results/benchmarks.md"
 DOCUMENT = "benchmarks.md"
 SPEED = "speed"
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace, commands: Mapping[str, Command]) -> int:
     for name in args.only or ():
         if name not in PLAN:
             raise UserInputError(f"--only {name}: expected some of {', '.join(PLAN)}.{did_you_mean(name, PLAN)}")
-    out = Path(args.out_dir or ROOT / "results")
+    out = Path(args.out_dir or HOME / "results")
     failed: dict[str, str] = {}
     for name in PLAN if args.only is None else args.only:
         started = time.monotonic()
@@ -136,13 +136,13 @@ def argv_of(name: str, args: argparse.Namespace, out: Path) -> list[str]:
 
 def shown(path: Path) -> str:
     """From the checkout on, if it lies there."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path.absolute())
+    return str(path.relative_to(HOME)) if path.is_relative_to(HOME) else str(path.absolute())
 
 
 def _run_one(name: str, argv: Sequence[str]) -> str | None:
     """Runs a benchmark in a process of its own, so that none finds what another one left; the message of a failure."""
-    command = [sys.executable, str(ROOT / "tools" / "benchmark.py"), *argv]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-m", "transfer", "benchmark", *argv]
+    done = subprocess.run(command, cwd=HOME, capture_output=True, text=True)
     if done.returncode == 0:
         print(done.stdout, flush=True)
         return None
