@@ -50,6 +50,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
     command = add("show", run_show)
     command.add_argument("name")
+    command.add_argument("--picture", metavar="FILE", help="also draw it there: .png, .svg or .pdf")
     command.add_argument("--json", action="store_true", help="print JSON")
 
     command = add("verify", run_verify)
@@ -156,6 +157,10 @@ def run_show(args: argparse.Namespace) -> int:
     from backbones._card_toml import card_to_dict
 
     card = get_card(args.name)
+    if args.picture:
+        from backbones.drawing import draw_backbone
+
+        draw_backbone(card, args.picture)
     if args.json:
         print(json.dumps(card_to_dict(card) | {"path": str(card.path)}, indent=2))
         return 0
