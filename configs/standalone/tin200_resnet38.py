@@ -1,5 +1,5 @@
-# Training from scratch of a searched ResNet-38 (stem stride 2) on Tiny-ImageNet-200's D_train, so that candidates can be
-# compared on D_val; the test images are looked at once, at the end. 15 epochs and the cosine are ours, for CPUs.
+# Training from scratch of a searched ResNet-38 (stem stride 2) on Tiny-ImageNet-200's D_train, so that candidates can
+# be compared on D_val; the test images are looked at once, at the end. 15 epochs and the cosine are ours, for CPUs.
 # tools/search.py replaces the backbone's scheme; by itself this trains the plain network.
 # Result: see results/search/tin200_resnet38_se.
 # Hardware: 1 CPU core, about four hours; a third of it with --amp where the processor computes in bfloat16.

@@ -1,5 +1,5 @@
-# Training from scratch of a searched ResNet-50 on Tiny-ImageNet-200's D_train, on the schedule of its supernet: 6 epochs,
-# images that grow from 32 over 48 to 64 pixels.
+# Training from scratch of a searched ResNet-50 on Tiny-ImageNet-200's D_train, on the schedule of its supernet: 6
+# epochs, images that grow from 32 over 48 to 64 pixels.
 # tools/search.py replaces the backbone's scheme; by itself this trains the plain network.
 # Result: see results/search/tin200_resnet50_se.
 # Hardware: as the supernet.

@@ -1,5 +1,5 @@
-# Supernet on Tiny-ImageNet-200: ResNet-50 with one SE module per stage (Share-EAN), one Bernoulli scheme an iteration, on
-# D_train; images grow from 32 over 48 to 64 pixels. 6 epochs, the sizes and the cosine are ours, for CPUs.
+# Supernet on Tiny-ImageNet-200: ResNet-50 with one SE module per stage (Share-EAN), one Bernoulli scheme an iteration,
+# on D_train; images grow from 32 over 48 to 64 pixels. 6 epochs, the sizes and the cosine are ours, for CPUs.
 # Result: see results/search/tin200_resnet50_se.
 # Hardware: 1 CPU core, two hours with --amp where the processor computes in bfloat16, else about five.
 # Command: OMP_NUM_THREADS=1 python tools/train.py configs/supernet/tin200_resnet50_full_share_se.py
