@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backbones.arch import get_arch
-from backbones.card import INPUTS, KINDS, SHARING, BackboneCard, Provenance
+from backbones.card import INPUTS, KINDS, SHARING, BackboneCard, Provenance, known_attentions
 from backbones.errors import UserInputError
 from backbones.registry import get_card, list_backbones, register_backbone, remove_backbone
 from backbones.scheme import ConnectionScheme
@@ -85,7 +85,7 @@ def _add_register(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--name", help="arch.tag, such as resnet50_share_ean_se.mine")
     command.add_argument("--arch", help="such as resnet50")
-    command.add_argument("--attention", help="se, sge, dia or timm:NAME")
+    command.add_argument("--attention", help=f"{', '.join(known_attentions())} or timm:NAME")
     command.add_argument("--attention-args", nargs="+", default=[], metavar="KEY=VALUE", help="such as reduction=16")
     command.add_argument("--sharing", help=f"{' or '.join(SHARING)} (default stage)")
     command.add_argument("--scheme", help="such as 100.1011.010011.011 (default: every block; of a search, its best)")

@@ -21,7 +21,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="CKPT",
         help="continue from CKPT, without it from the newest checkpoint of the work directory",
     )
-    parser.add_argument("--amp", action="store_true", help="mixed precision (GPU)")
+    parser.add_argument(
+        "--amp", action="store_true", help="mixed precision in bfloat16, where GPU or processor computes in it"
+    )
     parser.add_argument("--seed", type=int, help="of weights, order and augmentation (default: the config's)")
     add_cfg_options(parser)
     add_launcher(parser)
