@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from tasks.counting.scenes import image_info
+from tasks.counting.layouts.shanghaitech import image_info
 from transfer.benchmarks.part_timer import PartTimer, TimedLoader
 from transfer.benchmarks.profile_loops import profile_evaluation, profile_training, share
 from transfer.engine.config_check import load_config

@@ -275,12 +275,18 @@ def _distribute(config: Config) -> None:
 
 
 def build_runner(config: Config) -> TransferRunner:
-    """Builds the runner; the model with it, data sets and optimiser when it trains or tests."""
+    """Builds the runner; the model with it, data sets and optimiser when it trains or tests.
+
+    A model that has `check_config(config)` may refuse what the rest of the config says, before any data are read.
+    """
     logging.raiseExceptions = False  # a full disk is reported once, by the command
     # mmengine shares logs and message hubs between runners of one name, and names them by the second.
     stem = Path(config.filename).stem if config.filename else "run"
     config.setdefault("experiment_name", f"{stem}_{next(_runs)}")
-    return TransferRunner.from_cfg(config)
+    runner = TransferRunner.from_cfg(config)
+    if check := getattr(bare(runner.model), "check_config", None):
+        check(config.to_dict())
+    return runner
 
 
 def repeat_command(extra: Iterable[str] = ()) -> str:
