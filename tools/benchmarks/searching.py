@@ -28,27 +28,26 @@ def _search_options(command: argparse.ArgumentParser) -> None:
 
 def _search(args: argparse.Namespace) -> Rows:
     from backbones.errors import UserInputError
-    from transfer.analysis import compare_methods as contest
+    from transfer.analysis import compare_methods
 
     if args.seeds < 1 or min(args.budgets) < 1:
         raise UserInputError("--seeds and --budgets: expected numbers of at least 1")
-    methods = contest.contestants(args.methods)
-    problems = [contest.known_problem(name) for name in args.problem]
+    methods = compare_methods.pick_methods(args.methods)
+    problems = [compare_methods.known_problem(name) for name in args.problem]
     rows: Rows = []
     for name, problem in zip(args.problem, problems, strict=True):
-        found = contest.contest(
+        found = compare_methods.regret_rows(
             name, problem, methods, budgets=sorted(args.budgets), seeds=args.seeds, progress=_to_stderr
         )
-        print(
-            f"\nRegret on {name}, mean of {args.seeds} searches and its 95 % interval\n\n{contest.as_markdown(found)}"
-        )
+        print(f"\nRegret on {name}, mean of {args.seeds} searches and its 95 % interval\n")
+        print(compare_methods.as_markdown(found))
         rows += found
     if args.supernet:
         from transfer.search.supernet import SupernetProblem
 
         problem = SupernetProblem(*args.supernet, bn=problems[0].settings.get("bn", "running"))
-        found = contest.regret_of_returned(problem, problems[0], seeds=args.seeds, progress=_to_stderr)
-        print(f"\nRegret of the schemes that supernet methods return\n\n{contest.costs_as_markdown(found)}")
+        found = compare_methods.regret_of_returned(problem, problems[0], seeds=args.seeds, progress=_to_stderr)
+        print(f"\nRegret of the schemes that supernet methods return\n\n{compare_methods.costs_as_markdown(found)}")
         rows += found
     return rows
 
@@ -58,12 +57,12 @@ def _to_stderr(line: str) -> None:
 
 
 def _search_markdown(rows: Rows) -> str:
-    from transfer.analysis import compare_methods as contest
+    from transfer.analysis import compare_methods
 
     problems = dict.fromkeys(row["problem"] for row in rows)
     tables = (
         f"Regret on {name}, with its 95 % interval\n\n"
-        + contest.as_markdown([row for row in rows if row["problem"] == name])
+        + compare_methods.as_markdown([row for row in rows if row["problem"] == name])
         for name in problems
     )
     return "\n\n".join(tables)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-RESAMPLES = 10_000
+from transfer.measure.statistics import bootstrap_median
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 """Seconds as they pass, and seconds of computing by this process, all threads together.
@@ -75,10 +75,3 @@ def paired_ratio(times: np.ndarray, against: np.ndarray, seed: int = 0) -> Ratio
     """The median of `times / against` (rounds,), round by round, with its 95 % interval."""
     ratios = times / against
     return Ratio(float(np.median(ratios)), *bootstrap_median(ratios, seed))
-
-
-def bootstrap_median(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of the median of `values` (N,), by resampling them with replacement (percentiles)."""
-    draws = np.random.default_rng(seed).choice(values, (RESAMPLES, len(values)))
-    low, high = np.percentile(np.median(draws, axis=1), (2.5, 97.5))
-    return float(low), float(high)

@@ -10,6 +10,7 @@ from backbones.scheme import ConnectionScheme
 from transfer.analysis import figures
 from transfer.analysis.figures import Point
 from transfer.analysis.finished import SearchOutcome
+from transfer.analysis.statistics import fisher_interval
 from transfer.analysis.tickets import (
     LEAST_PAIRS,
     PUBLISHED_PEARSON,
@@ -18,7 +19,6 @@ from transfer.analysis.tickets import (
     TimeRatio,
     certify,
     correlate,
-    fisher_interval,
 )
 from transfer.measure.markdown import code, number, table
 from transfer.pipeline.artefacts import INCREMENT, STANDALONE, Run
