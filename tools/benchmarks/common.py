@@ -19,7 +19,6 @@ class Command:
         add_options: to its parser; `--out` is there already.
         run: measures; gives the rows.
         columns: of the table for rows, by the function that imports what it needs; None: `run` prints its own.
-        goals: lines on what the rows reach.
         markdown: instead of the table of `columns`.
     """
 
@@ -27,7 +26,6 @@ class Command:
     add_options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], Rows]
     columns: Callable[[], dict[str, Any]] | None = None
-    goals: Callable[[Rows], list[str]] = lambda rows: []
     markdown: Callable[[Rows], str] | None = None
 
 
@@ -72,11 +70,11 @@ def print_table(rows: Rows, columns: Any, device: str = "cpu") -> None:
     """Rows and the machine."""
     from rich.console import Console
 
-    from transfer.measure import tables as report
+    from transfer.measure import tables
     from transfer.measure.machine import describe_machine, summary
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 240  # a pipe has no width: keep a row on one line
-    console.print(report.table(rows, columns))
+    console.print(tables.table(rows, columns))
     console.print(summary(describe_machine(device)), markup=False, soft_wrap=True)

@@ -188,8 +188,6 @@ def _section(name: str, command: Command, content: Any, failure: str | None, out
         text += command.markdown(rows)
     elif command.columns is not None:
         text += as_markdown(rows, command.columns())
-    if goals := command.goals(rows):
-        text += "\n\n" + "\n".join(goals)
     if (out / SPEED / f"{name}.png").is_file():
         text += f"\n\n![{name}]({SPEED}/{name}.png)"
     return text

@@ -93,24 +93,24 @@ def _trie(args: argparse.Namespace) -> Rows:
 
 
 def _trie_columns() -> dict[str, Any]:
-    from transfer.measure import columns as cells
+    from transfer.measure import columns
 
     return {
-        "network": cells.text("name"),
-        "mode": cells.text("mode"),
-        "batch": cells.text("batch"),
-        "pixels": cells.text("size"),
-        "schemes": cells.number("schemes", 0),
-        "blocks": cells.number("blocks_run", 0),
-        "one at a time": cells.number("blocks_alone", 0),
-        "times fewer": cells.number("blocks_saving"),
-        "seconds": cells.number("seconds"),
-        "one at a time, s": cells.number("alone_seconds"),
-        "from a sample of": cells.text("sample"),
-        "times as fast": cells.number("speedup"),
-        "95 % interval": cells.interval("speedup_ci95"),
-        "peak MB": cells.number("peak_memory_mb", 1),
-        "a batch a level, MB": cells.number("levels_mb", 1),
+        "network": columns.text("name"),
+        "mode": columns.text("mode"),
+        "batch": columns.text("batch"),
+        "pixels": columns.text("size"),
+        "schemes": columns.number("schemes", 0),
+        "blocks": columns.number("blocks_run", 0),
+        "one at a time": columns.number("blocks_alone", 0),
+        "times fewer": columns.number("blocks_saving"),
+        "seconds": columns.number("seconds"),
+        "one at a time, s": columns.number("alone_seconds"),
+        "from a sample of": columns.text("sample"),
+        "times as fast": columns.number("speedup"),
+        "95 % interval": columns.interval("speedup_ci95"),
+        "peak MB": columns.number("peak_memory_mb", 1),
+        "a batch a level, MB": columns.number("levels_mb", 1),
     }
 
 

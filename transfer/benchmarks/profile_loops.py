@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -101,11 +101,6 @@ def profile_evaluation(
         runner.test()
     circumstances = {"batch": int(config.test_dataloader.batch_size or 1), "images": watch.images}
     return _rows(watch.laps, "ms_per_image", watch.images, "test", config, clock, circumstances)
-
-
-def share(rows: Sequence[dict[str, Any]], part: str) -> float:
-    """Percent of the whole that the parts beginning with `part` take."""
-    return sum(row["share_percent"] for row in rows if row["name"].startswith(part))
 
 
 def _check_positive(option: str, value: int) -> None:
