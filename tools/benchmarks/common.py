@@ -33,7 +33,7 @@ def timing_options(command: argparse.ArgumentParser, batch: int, rounds: int = 1
     """Options of `transfer.measure.timed_models.Settings`; `also` are other names of `--rounds`."""
     command.add_argument("--batch", type=int, default=batch, help="pictures at a time (default: %(default)s)")
     command.add_argument(
-        "--rounds", *also, type=int, default=rounds, help="in which each contender runs once (default: %(default)s)"
+        "--rounds", *also, type=int, default=rounds, help="in which each network runs once (default: %(default)s)"
     )
     command.add_argument("--repeats", type=int, default=1, help="of the whole measurement (default: %(default)s)")
     clock_options(command)
@@ -54,15 +54,12 @@ def clock_options(command: argparse.ArgumentParser) -> None:
 
 def settings(args: argparse.Namespace) -> Any:
     """`Settings` from the options, checked; sets torch's threads."""
-    import torch
-
     import transfer.engine  # noqa: F401  (guards and registries)
     from transfer.measure.timed_models import Settings
 
-    batch, rounds, repeats = (getattr(args, name, 1) for name in ("batch", "rounds", "repeats"))
-    made = Settings(batch, args.device, rounds, repeats, args.clock, args.seed, args.threads)
-    if args.threads is not None:
-        torch.set_num_threads(args.threads)
+    given = {name: value for name, value in vars(args).items() if name in Settings.__dataclass_fields__}
+    made = Settings(**given)
+    made.set_threads()
     return made
 
 

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from backbones.files import atomic_path
 from transfer.benchmarks.search_speed import draw_schemes, noise, supernet
 from transfer.measure.timed_models import Settings
-from transfer.measure.timing import CLOCKS, interleaved, synchroniser
 from transfer.search.evaluator import TrieEvaluator
 
 NETWORK = "resnet38_full_share_se.cifar100"
@@ -46,15 +44,12 @@ def measure_scaling(series: Sequence[Series], settings: Settings) -> list[dict[s
         Rows with `name`, `mode`, `unit`, `n` (the size), `seconds` (median), `slope` (fitted to the whole series: 1 is
         linear), `last_slope` (between the two greatest sizes, None for a single one), `rounds`, `clock`, `threads`.
     """
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
-    waiting, clock = synchroniser(settings.device), CLOCKS[settings.clock]
+    settings.set_threads()
     rows = []
     for one in series:
         works = [one.work(size) for size in one.sizes]
         works[0]()  # warms up
-        times = interleaved(works, settings.rounds * settings.repeats, synchronise=waiting, clock=clock)
-        seconds = np.median(times, axis=0)
+        seconds = np.median(settings.seconds(works, device=settings.device), axis=0)
         for size, taken in zip(one.sizes, seconds, strict=True):
             rows.append(
                 {
@@ -65,9 +60,7 @@ def measure_scaling(series: Sequence[Series], settings: Settings) -> list[dict[s
                     "seconds": float(taken),
                     "slope": slope(one.sizes, seconds),
                     "last_slope": slope(one.sizes[-2:], seconds[-2:]),
-                    "rounds": len(times),
-                    "clock": settings.clock,
-                    "threads": torch.get_num_threads(),
+                    **settings.as_row(),
                 }
             )
     return rows

@@ -19,7 +19,7 @@ from transfer.engine.allocator import keep_freed_memory
 from transfer.measure.memory import peak_memory
 from transfer.measure.networks import settle
 from transfer.measure.timed_models import Settings
-from transfer.measure.timing import CLOCKS, interleaved, paired_ratio, synchroniser
+from transfer.measure.timing import paired_ratio
 from transfer.search.evaluator import TrieEvaluator
 from transfer.search.problem import Evaluation
 
@@ -83,12 +83,10 @@ def measure_trie(name: str, *, schemes: int, size: int, sample: int, settings: S
     def alone() -> None:
         seen["alone"] = [evaluate_alone(evaluator.net, scheme, pictures, labels) for scheme in picked]
 
-    waiting, clock = synchroniser(settings.device), CLOCKS[settings.clock]
     evaluator.evaluate(wanted[:2])  # warms up
     before = evaluator.blocks.run, evaluator.blocks.alone
-    rounds = settings.rounds * settings.repeats
-    times = interleaved([together, alone], rounds, synchronise=waiting, clock=clock)
-    run, one_by_one = ((now - then) // rounds for now, then in zip(_counts(evaluator), before, strict=True))
+    times = settings.seconds([together, alone], device=settings.device)
+    run, one_by_one = ((now - then) // settings.runs for now, then in zip(_counts(evaluator), before, strict=True))
     times[:, 1] *= len(wanted) / len(picked)
     ratio = paired_ratio(times[:, 1], times[:, 0], settings.seed)
     found = dict(zip(wanted, seen["together"], strict=True))
@@ -106,12 +104,9 @@ def measure_trie(name: str, *, schemes: int, size: int, sample: int, settings: S
         "against": "one at a time" + (f", extrapolated from {len(picked)}" if len(picked) < len(wanted) else ""),
         "sample": len(picked),
         "alone_seconds": float(np.median(times[:, 1])),
-        "speedup": ratio.median,
-        "speedup_ci95": [ratio.low, ratio.high],
+        **ratio.as_row("speedup"),
         "difference": max(deviations),
-        "rounds": rounds,
-        "clock": settings.clock,
-        "threads": torch.get_num_threads(),
+        **settings.as_row(),
     }
 
 
@@ -156,8 +151,7 @@ def _problem(
     if schemes < 0 or size < 1:
         raise UserInputError(f"--schemes {schemes}, --size {size}: expected 1 or more")
     keep_freed_memory()
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    settings.set_threads()
     batch = noise(settings.batch, size, settings)
     net = supernet(name, noise(max(2, settings.batch), size, settings)[0], settings.seed)
     evaluator = TrieEvaluator(net, [batch], channels_last=True)
