@@ -31,7 +31,7 @@ class Command:
 
 def timing_options(command: argparse.ArgumentParser, batch: int, rounds: int = 10, *also: str) -> None:
     """Options of `transfer.measure.timed_models.Settings`; `also` are other names of `--rounds`."""
-    command.add_argument("--batch", type=int, default=batch, help="pictures at a time (default: %(default)s)")
+    command.add_argument("--batch", type=int, default=batch, help="images at a time (default: %(default)s)")
     command.add_argument(
         "--rounds", *also, type=int, default=rounds, help="in which each network runs once (default: %(default)s)"
     )

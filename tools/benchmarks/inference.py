@@ -13,7 +13,7 @@ def _increment_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--against", metavar="NAME_OR_CONFIG", help="network to hold them against (default: the plain)"
     )
-    command.add_argument("--size", type=int, help="side of the pictures (default: the card's, the config's crops)")
+    command.add_argument("--size", type=int, help="side of the images (default: the card's, the config's crops)")
     command.add_argument(
         "--modes", default="eager,deployed", help="some of eager,deployed,compiled (default: %(default)s)"
     )
@@ -49,7 +49,7 @@ def _throughput_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "names", nargs="*", metavar="NAME", help="registered backbones (default: ResNet-50, plain and SE)"
     )
-    command.add_argument("--size", type=int, default=224, help="side of the pictures (default: %(default)s)")
+    command.add_argument("--size", type=int, default=224, help="side of the images (default: %(default)s)")
     timing_options(command, batch=8)
 
 

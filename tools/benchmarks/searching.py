@@ -71,7 +71,7 @@ def _search_markdown(rows: Rows) -> str:
 def _trie_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--name", default="resnet38_full_share_se.cifar100", help="network (default: %(default)s)")
     command.add_argument("--schemes", type=int, default=0, help="random ones to evaluate; 0: every one (default)")
-    command.add_argument("--size", type=int, default=32, help="side of the pictures (default: %(default)s)")
+    command.add_argument("--size", type=int, default=32, help="side of the images (default: %(default)s)")
     command.add_argument(
         "--sample", type=int, default=64, help="schemes that are evaluated one at a time (default: %(default)s)"
     )

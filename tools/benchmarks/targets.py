@@ -11,11 +11,11 @@ from tools.benchmarks.common import Command, Rows, print_table
 def _options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", choices=("part_a", "generated"), nargs="+", default=["part_a", "generated"])
     command.add_argument("--split", default="test", help="of part A (default: %(default)s)")
-    command.add_argument("--limit", type=int, help="pictures of part A, evenly spread (default: all)")
+    command.add_argument("--limit", type=int, help="images of part A, evenly spread (default: all)")
     command.add_argument("--scenes", type=int, default=20, help="generated scenes (default: %(default)s)")
     command.add_argument("--strides", type=int, nargs="+", default=[8, 1], help="of the maps (default: 8 1)")
     command.add_argument(
-        "--sample", type=int, default=2, help="heads a picture that the filter runs for (default: %(default)s)"
+        "--sample", type=int, default=2, help="heads of each image that the filter runs for (default: %(default)s)"
     )
     command.add_argument("--heads", type=int, nargs="*", default=[10, 100, 1000, 10_000, 100_000], help="for memory")
     command.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="see steps")
@@ -26,15 +26,15 @@ def _run(args: argparse.Namespace) -> Rows:
     import transfer.engine  # noqa: F401  (guards and registries)
     from tasks.counting import benchmark
 
-    pictures = {}
+    heads_of = {}
     if "part_a" in args.data:
-        pictures[f"part A, {args.split}"] = benchmark.part_a(args.split, args.limit)
+        heads_of[f"part A, {args.split}"] = benchmark.part_a(args.split, args.limit)
     if "generated" in args.data:
-        pictures["generated scenes"] = benchmark.generated(args.scenes, args.seed)
+        heads_of["generated scenes"] = benchmark.generated(args.scenes, args.seed)
     given = dict(sample=args.sample, clock=args.clock, seed=args.seed)
     rows = [
         benchmark.measure_density(name, heads, stride=stride, adaptive=adaptive, **given)
-        for name, heads in pictures.items()
+        for name, heads in heads_of.items()
         for stride in args.strides
         for adaptive in (False, True)
     ]

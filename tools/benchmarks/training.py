@@ -86,7 +86,7 @@ def _steps_options(command: argparse.ArgumentParser) -> None:
         "--against", default="resnet50.imagenet", metavar="NAME", help="a trunk beside it (default: %(default)s)"
     )
     command.add_argument("--timm", default="seresnet50", help="timm's beside it, or none (default: %(default)s)")
-    command.add_argument("--size", type=int, default=193, help="side of the pictures (default: %(default)s)")
+    command.add_argument("--size", type=int, default=193, help="side of the images (default: %(default)s)")
     timing_options(command, 2, 30, "--pairs")
 
 

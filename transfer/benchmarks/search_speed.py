@@ -29,11 +29,11 @@ ALL = 0
 MOST = 2**16
 
 
-def supernet(name: str, pictures: Tensor, seed: int = 0) -> AttentionResNet:
-    """A registered network as a supernet in inference mode, with random weights and the statistics of `pictures`."""
+def supernet(name: str, images: Tensor, seed: int = 0) -> AttentionResNet:
+    """A registered network as a supernet in inference mode, with random weights and the statistics of `images`."""
     torch.manual_seed(seed)
     net = create_backbone(name, supernet=True, num_classes=10)
-    return settle(net.to(pictures.device, memory_format=torch.channels_last), pictures)
+    return settle(net.to(images.device, memory_format=torch.channels_last), images)
 
 
 def draw_schemes(depths: Sequence[int], count: int, seed: int = 0) -> list[ConnectionScheme]:
@@ -55,12 +55,12 @@ def draw_schemes(depths: Sequence[int], count: int, seed: int = 0) -> list[Conne
 
 
 def measure_trie(name: str, *, schemes: int, size: int, sample: int, settings: Settings) -> dict[str, Any]:
-    """Evaluates schemes by the trie, and a sample of them one at a time, in turns, on the same batch of pictures.
+    """Evaluates schemes by the trie, and a sample of them one at a time, in turns, on the same batch of images.
 
     Args:
         name: registered network with SAMs.
         schemes: how many random ones; `ALL` for every one.
-        size: side of the pictures.
+        size: side of the images.
         sample: schemes that are evaluated one at a time; their time is extrapolated to all.
         settings: how to time.
 
@@ -72,7 +72,7 @@ def measure_trie(name: str, *, schemes: int, size: int, sample: int, settings: S
     Raises:
         UserInputError: a number that does not fit.
     """
-    evaluator, wanted, (pictures, labels) = _problem(name, schemes, size, settings)
+    evaluator, wanted, (images, labels) = _problem(name, schemes, size, settings)
     rng = np.random.default_rng(settings.seed)
     picked = [wanted[i] for i in rng.permutation(len(wanted))[: max(1, sample)]]
     seen: dict[str, list[Evaluation]] = {}
@@ -81,7 +81,7 @@ def measure_trie(name: str, *, schemes: int, size: int, sample: int, settings: S
         seen["together"] = evaluator.evaluate(wanted)
 
     def alone() -> None:
-        seen["alone"] = [evaluate_alone(evaluator.net, scheme, pictures, labels) for scheme in picked]
+        seen["alone"] = [evaluate_alone(evaluator.net, scheme, images, labels) for scheme in picked]
 
     evaluator.evaluate(wanted[:2])  # warms up
     before = evaluator.blocks.run, evaluator.blocks.alone
@@ -116,7 +116,7 @@ def measure_trie_memory(name: str, *, schemes: Sequence[int], size: int, setting
     Args:
         name: registered network with SAMs.
         schemes: numbers of random schemes.
-        size: side of the pictures.
+        size: side of the images.
         settings: batch, device and seed.
 
     Returns:
@@ -125,8 +125,8 @@ def measure_trie_memory(name: str, *, schemes: Sequence[int], size: int, setting
     """
     rows = []
     for count in schemes:
-        evaluator, wanted, (pictures, _) = _problem(name, count, size, settings)
-        levels = _level_bytes(evaluator.net, pictures)
+        evaluator, wanted, (images, _) = _problem(name, count, size, settings)
+        levels = _level_bytes(evaluator.net, images)
         peak = peak_memory(lambda e=evaluator, w=wanted: e.evaluate(w), settings.device)
         row = {"name": name, "mode": "memory", "batch": settings.batch, "size": size, "schemes": len(wanted)}
         rows.append(
@@ -135,11 +135,11 @@ def measure_trie_memory(name: str, *, schemes: Sequence[int], size: int, setting
     return rows
 
 
-def evaluate_alone(net: AttentionResNet, scheme: ConnectionScheme, pictures: Tensor, labels: Tensor) -> Evaluation:
+def evaluate_alone(net: AttentionResNet, scheme: ConnectionScheme, images: Tensor, labels: Tensor) -> Evaluation:
     """What a search without a trie does: sets the scheme, and runs the whole network."""
     net.scheme = scheme
     with torch.inference_mode():
-        logits = net(pictures.contiguous(memory_format=torch.channels_last))
+        logits = net(images.contiguous(memory_format=torch.channels_last))
         correct = 100 * float((logits.argmax(1) == labels).double().mean())
         return Evaluation(accuracy=correct, loss=float(F.cross_entropy(logits, labels)), n=len(labels))
 
@@ -159,20 +159,20 @@ def _problem(
 
 
 def noise(count: int, size: int, settings: Settings) -> tuple[Tensor, Tensor]:
-    """Pictures (count, 3, size, size) and labels of ten classes."""
+    """Images (count, 3, size, size) and labels of ten classes."""
     generator = torch.Generator().manual_seed(settings.seed)
-    pictures = torch.randn(count, 3, size, size, generator=generator)
-    return pictures.to(settings.device), torch.randint(0, 10, (count,), generator=generator).to(settings.device)
+    images = torch.randn(count, 3, size, size, generator=generator)
+    return images.to(settings.device), torch.randint(0, 10, (count,), generator=generator).to(settings.device)
 
 
 def _counts(evaluator: TrieEvaluator) -> tuple[int, int]:
     return evaluator.blocks.run, evaluator.blocks.alone
 
 
-def _level_bytes(net: AttentionResNet, pictures: Tensor) -> list[int]:
+def _level_bytes(net: AttentionResNet, images: Tensor) -> list[int]:
     """Bytes of one batch before the first block and after each."""
     with torch.inference_mode():
-        x = net.stem(pictures.contiguous(memory_format=torch.channels_last))
+        x = net.stem(images.contiguous(memory_format=torch.channels_last))
         found = [x.nbytes]
         for stage, depth in enumerate(net.arch.depths):
             for block in range(depth):

@@ -45,7 +45,7 @@ def measure_training_steps(
         name: registered name of the trunk.
         against: registered name that it is held against.
         timm: timm's name of another one; None for none.
-        size: side of the pictures.
+        size: side of the images.
         settings: how to time.
 
     Returns:
@@ -82,19 +82,19 @@ def _timm(name: str) -> nn.Module:
 
 def _batch(size: int, settings: Settings) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(settings.seed)
-    pictures = torch.randn(settings.batch, 3, size, size, generator=generator)
+    images = torch.randn(settings.batch, 3, size, size, generator=generator)
     labels = torch.randint(0, CLASSES, (settings.batch,), generator=generator)
-    return pictures.to(settings.device), labels.to(settings.device)
+    return images.to(settings.device), labels.to(settings.device)
 
 
 def _step(build: Callable[[], nn.Module], form: str, batch: tuple[Tensor, Tensor], settings: Settings) -> Step:
     torch.manual_seed(settings.seed)
     model = build().to(settings.device, memory_format=FORMATS[form]).train()
-    pictures, labels = batch[0].contiguous(memory_format=FORMATS[form]), batch[1]
+    images, labels = batch[0].contiguous(memory_format=FORMATS[form]), batch[1]
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
 
     def step() -> None:
-        loss = F.cross_entropy(model(pictures), labels)
+        loss = F.cross_entropy(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -6,14 +6,14 @@ compared is the ratio within a round, so that other load on the machine falls on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from transfer.engine.allocator import keep_freed_memory
-from transfer.measure.networks import Network, find_network, reference_of
-from transfer.measure.timed_models import Settings, check_modes, prepare, times_of
+from transfer.measure.networks import TimedNetwork, find_network, reference_of
+from transfer.measure.timed_models import Settings, TimedModel, check_modes, prepare, times_of
 from transfer.measure.timing import paired_ratio
 
 
@@ -52,7 +52,7 @@ def measure_increments(
     references = {name: reference_of(network, against) for name, network in networks.items()}
     everything = {network.name: network for network in (*references.values(), *networks.values())}
 
-    def side(network: Network) -> int:
+    def side(network: TimedNetwork) -> int:
         return network.size if size is None else size
 
     models = [
@@ -61,24 +61,29 @@ def measure_increments(
         for model in prepare(network.name, network.build, (3, side(network), side(network)), modes, settings)
     ]
     times = {(m.name, m.mode): s for m, s in zip(models, np.moveaxis(times_of(models, settings), 2, 0), strict=True)}
-    rows = []
-    for model in models:
-        network, reference = everything[model.name], references.get(model.name)
-        held = reference.name if reference is not None and reference.name != model.name else None
-        own, plain = times[model.name, model.mode], held or model.name
-        rows.append(
-            {
-                **model.as_row(own, settings),
-                "against": held,
-                **_increment(own, times[held, model.mode] if held else None, settings.seed),
-                "published_percent": dict(network.published),
-                **_against_eager(own, times.get((plain, "eager")), settings.seed),
-                "top1": network.top1,
-                "peak_memory_mb": model.peak_memory() / 1e6,
-                "difference": model.difference(),
-            }
-        )
-    return rows
+    held = {name: reference.name for name, reference in references.items() if reference.name != name}
+    return [_row(model, everything[model.name], held.get(model.name), times, settings) for model in models]
+
+
+def _row(
+    model: TimedModel,
+    network: TimedNetwork,
+    against: str | None,
+    times: Mapping[tuple[str, str], np.ndarray],
+    settings: Settings,
+) -> dict[str, Any]:
+    """A row from the seconds (repeats, rounds) of each network and mode."""
+    own = times[model.name, model.mode]
+    return {
+        **model.as_row(own, settings),
+        "against": against,
+        **_increment(own, times[against, model.mode] if against else None, settings.seed),
+        "published_percent": dict(network.published),
+        **_against_eager(own, times.get((against or model.name, "eager")), settings.seed),
+        "top1": network.top1,
+        "peak_memory_mb": model.peak_memory() / 1e6,
+        "difference": model.difference(),
+    }
 
 
 def _increment(own: np.ndarray, others: np.ndarray | None, seed: int) -> dict[str, Any]:

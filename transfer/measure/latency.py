@@ -54,7 +54,7 @@ class LatencyTable:
         network: what was timed, in plain values: `arch`, `attention`, `attention_args`, `sharing`, `size` (C, H, W).
         timing: how.
         ms_per_image: of the plain network (median).
-        blocks: an increment a block, in network order.
+        blocks: an increment for each block, in network order.
         schemes: increments of whole schemes, all connected among them, to hold the sums against.
         machine: where.
     """
