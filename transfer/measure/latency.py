@@ -14,37 +14,10 @@ from typing import Any
 
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
+from transfer.measure.timing import Timing
 
 LATENCY = "latency.json"
 FORMAT = 1
-CLOCKS = ("wall", "cpu")
-"""Seconds as they pass, or seconds of computing: the latter is of use with one thread on a busy machine."""
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How networks are timed side by side.
-
-    Attributes:
-        batch: pictures a forward; 50 in the papers.
-        rounds: in which each network runs once.
-        clock: one of `CLOCKS`.
-
-    Raises:
-        UserInputError: a number below 1, or an unknown clock.
-    """
-
-    batch: int = 50
-    rounds: int = 20
-    clock: str = "wall"
-
-    def __post_init__(self) -> None:
-        for name in ("batch", "rounds"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserInputError(f"timing.{name}={value!r}: expected a whole number of at least 1")
-        if self.clock not in CLOCKS:
-            raise UserInputError(f"timing.clock={self.clock!r}: expected {' or '.join(map(repr, CLOCKS))}")
 
 
 @dataclass(frozen=True)
@@ -81,7 +54,7 @@ class LatencyTable:
         network: what was timed, in plain values: `arch`, `attention`, `attention_args`, `sharing`, `size` (C, H, W).
         timing: how.
         ms_per_image: of the plain network (median).
-        blocks: an increment a block, in network order.
+        blocks: an increment for each block, in network order.
         schemes: increments of whole schemes, all connected among them, to hold the sums against.
         machine: where.
     """

@@ -39,27 +39,16 @@ def _scaling(args: argparse.Namespace) -> Rows:
 
 
 def _scaling_columns() -> dict[str, Any]:
-    from transfer.measure import columns as cells
+    from transfer.measure import columns
 
     return {
-        "work": cells.text("name"),
-        "unit": cells.text("unit"),
-        "n": cells.text("n"),
-        "seconds": cells.significant("seconds"),
-        "fitted slope": cells.number("slope"),
-        "slope at the end": cells.number("last_slope"),
+        "work": columns.text("name"),
+        "unit": columns.text("unit"),
+        "n": columns.text("n"),
+        "seconds": columns.significant("seconds"),
+        "fitted slope": columns.number("slope"),
+        "slope at the end": columns.number("last_slope"),
     }
-
-
-def _scaling_goals(rows: Rows) -> list[str]:
-    """The steeper of two slopes: small sizes, where something constant prevails, must not hide a steep end."""
-    from transfer.benchmarks.bounds import goal
-
-    slopes = {(row["name"], row["unit"]): (row["slope"], row["last_slope"]) for row in rows if row["slope"] is not None}
-    return [
-        goal(f"{name} against {unit}, the steeper slope", max(both), 1.1, at_least=False)
-        for (name, unit), both in slopes.items()
-    ]
 
 
 def _startup_options(command: argparse.ArgumentParser) -> None:
@@ -80,32 +69,16 @@ def _startup(args: argparse.Namespace) -> Rows:
 
 
 def _startup_columns() -> dict[str, Any]:
-    from transfer.measure import columns as cells
+    from transfer.measure import columns
 
     return {
-        "what": cells.text("name"),
-        "mode": cells.text("mode"),
-        "seconds": cells.number("seconds", 3),
-        "95 % interval": cells.interval("seconds_ci95", 3),
-        "loaded": lambda row: cells.NONE if row.get("loaded") is None else ", ".join(row["loaded"]),
+        "what": columns.text("name"),
+        "mode": columns.text("mode"),
+        "seconds": columns.number("seconds", 3),
+        "95 % interval": columns.interval("seconds_ci95", 3),
+        "loaded": lambda row: columns.NONE if row.get("loaded") is None else ", ".join(row["loaded"]),
     }
 
 
-def _startup_goals(rows: Rows) -> list[str]:
-    from transfer.benchmarks.bounds import goal
-
-    bounds = {row["name"]: 1.0 for row in rows if row["mode"] == "command"}
-    bounds["import backbones"] = bounds["import backbones, every public name"] = 0.2
-    return [
-        goal(f"seconds of {row['name']}", row["seconds"], bounds[row["name"]], at_least=False, ends=row["seconds_ci95"])
-        for row in rows
-        if row["name"] in bounds
-    ]
-
-
-SCALING = Command(
-    "cost against schemes, images, heads and pixels", _scaling_options, _scaling, _scaling_columns, _scaling_goals
-)
-STARTUP = Command(
-    "time until commands and imports are there", _startup_options, _startup, _startup_columns, _startup_goals
-)
+SCALING = Command("cost against schemes, images, heads and pixels", _scaling_options, _scaling, _scaling_columns)
+STARTUP = Command("time until commands and imports are there", _startup_options, _startup, _startup_columns)
