@@ -18,11 +18,10 @@ from transfer.analysis import figures
 from transfer.analysis.finished import SearchOutcome
 from transfer.analysis.report.search import write_report
 from transfer.cli import run_command
+from transfer.commands import report as tool
 from transfer.search.log import LOG_NAME, LoggedProblem
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-from transfer.commands import report as tool
 
 
 def inside(folder):
