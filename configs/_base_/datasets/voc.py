@@ -1,6 +1,6 @@
-# Pascal VOC 2012 as it is unpacked: 1,464 training pictures, results on the 1,449 of val, whose masks are public.
+# Pascal VOC 2012 as it is unpacked: 1,464 training images, results on the 1,449 of val, whose masks are public.
 #
-# Scales are relative to a long side of 500, VOC's own, so that the test sees its pictures unchanged and pictures of any
+# Scales are relative to a long side of 500, VOC's own, so that the test sees its images unchanged and images of any
 # other size as those. Random scale 0.5 to 2, rotation by up to 10 degrees, crops of 473 and flips, as in PSPNet's own
 # code; batch 8 is ours. Id 255, the void around objects, counts for nothing.
 #
