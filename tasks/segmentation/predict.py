@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,18 +12,17 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.device import get_device
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 from PIL import Image
 
 from backbones.errors import UserInputError
 from tasks.segmentation.dataset import VOC_CLASSES, VOC_PALETTE, read_metainfo
+from tasks.segmentation.masks import voc_palette
 from tasks.segmentation.visualize import with_legend
 from transfer.deploy import deploy as deployed_copy
-from transfer.engine.backbone import without_initial_weights
-from transfer.engine.checkpoint import check_same_model
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.images import find_images, read_image
+from transfer.engine.inference import load_model, provenance
 from transfer.engine.outputs import all_or_nothing, checked_folder, unique_stems
 
 MASK_LOADERS = ("LoadMask", "LoadAnnotations")
@@ -56,9 +54,8 @@ def predict(
     out = checked_folder(out)
     images = find_images(inputs)
     init_default_scope(config.get("default_scope") or "mmseg")
-    state = load_foreign_checkpoint(checkpoint)
-    model = load_model(config, state, checkpoint)
-    classes, palette = classes_of(config, state, model.decode_head.num_classes)
+    model = load_model(config, checkpoint)
+    classes, palette = classes_of(config, load_foreign_checkpoint(checkpoint), model.decode_head.num_classes)
     pipeline = pipeline_of(config)
     model = deployed_copy(model) if deploy else model
     with all_or_nothing(out) as folder:
@@ -66,14 +63,8 @@ def predict(
         for image, stem in zip(images, unique_stems(images), strict=True):
             ids = predict_file(model, pipeline, image)
             rows.append(_write(image, ids, folder / stem, classes, palette))
-        record = {
-            "config": str(config.filename),
-            "checkpoint": str(checkpoint),
-            "checkpoint_sha256": hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest(),
-            "deployed": deploy,
-            "classes": list(classes),
-            "predictions": rows,
-        }
+        made_with = provenance(config, checkpoint, deployed=deploy)
+        record = {**made_with, "classes": list(classes), "predictions": rows}
         (folder / "predictions.json").write_text(json.dumps(record, indent=2) + "\n")
     return record
 
@@ -86,14 +77,6 @@ def summary(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def load_model(config: Config, state: Mapping[str, Any], source: str | Path) -> torch.nn.Module:
-    """The config's model with a checkpoint's weights, on the best device there is, for evaluation."""
-    with without_initial_weights():
-        model = MODELS.build(config.model)
-    model.load_state_dict(check_same_model(model, state, source))
-    return model.to(get_device()).eval()
-
-
 def classes_of(
     config: Config, checkpoint: Mapping[str, Any], count: int
 ) -> tuple[Sequence[str], Sequence[Sequence[int]]]:
@@ -103,16 +86,10 @@ def classes_of(
     for metainfo in said:
         if metainfo and len(metainfo.get("classes") or ()) == count:
             read = read_metainfo({key: metainfo.get(key) for key in ("classes", "palette")})
-            return read["classes"], read["palette"] or _colours(count)
+            return read["classes"], read["palette"] or voc_palette(count)
     if count == len(VOC_CLASSES):
         return VOC_CLASSES, VOC_PALETTE
-    return [f"class {i}" for i in range(count)], _colours(count)
-
-
-def _colours(count: int) -> list[tuple[int, ...]]:
-    """Colours far apart for any number of classes: VOC's rule, which spreads the bits of the id."""
-    spread = [[sum((i >> (3 * j + c) & 1) << (7 - j) for j in range(3)) for c in range(3)] for i in range(count)]
-    return [tuple(colour) for colour in spread]
+    return [f"class {i}" for i in range(count)], voc_palette(count)
 
 
 def pipeline_of(config: Config) -> Compose:

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from backbones.errors import UserInputError
+from tasks.segmentation.masks import voc_palette
 
 IGNORE = 255
 SIZE = (160, 200)  # rows, columns
@@ -145,17 +146,8 @@ def _write_all(root: Path, images: int, seed: int, held_out: int, progress: Call
         picture, mask = make_scene(seed, number)
         Image.fromarray(picture).save(root / "JPEGImages" / f"{name}.jpg", quality=90)
         indexed = Image.fromarray(mask, mode="P")
-        indexed.putpalette(voc_palette().tobytes())
+        indexed.putpalette([value for colour in voc_palette() for value in colour])
         indexed.save(root / "SegmentationClass" / f"{name}.png")
         progress(number + 1)
     for split, chosen in {"train": names[:-held_out], "val": names[-held_out:]}.items():
         (lists / f"{split}.txt").write_text("\n".join(chosen) + "\n")
-
-
-def voc_palette() -> np.ndarray:
-    """VOC's colour map (256, 3): the bits of an id, three at a time, from the colours' highest bits down."""
-    ids, colours = np.arange(256), np.zeros((256, 3), np.uint8)
-    for bit in range(8):
-        for channel in range(3):
-            colours[:, channel] |= (((ids >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
-    return colours

@@ -44,11 +44,11 @@ def test_everything_that_is_wrong_is_named_at_once(voc):
     report = check(config_of(voc))
     assert not report.sound and report.verdict == "not usable: 7 problems"
     for part in (
-        "2011_000001.jpg: the picture is missing",
+        "2011_000001.jpg: the image is missing",
         "2011_000001.png: the mask is missing",
         "2011_000002.png: the mask is missing",
         "2007_000000.png: holds the class ids 30, expected 0 to 20",
-        "2007_000001.png: the mask is 40x56, its picture 56x40",
+        "2007_000001.png: the mask is 40x56, its image 56x40",
         "2007_000002.png: its pixels are colours",
         "2007_000003.jpg: cannot be decoded",
     ):
@@ -70,7 +70,7 @@ def test_a_missing_list_does_not_hide_the_other_one(voc):
 def test_a_picture_in_train_and_val_is_a_remark(voc):
     write_list(voc, "val", ["2007_000001", "2007_000005"])
     report = check(config_of(voc))
-    assert report.sound and any("2007_000001: 1 pictures are in train and val" in line for line in report.remarks)
+    assert report.sound and any("2007_000001: 1 images are in train and val" in line for line in report.remarks)
 
 
 def test_the_command_gives_a_verdict(command, voc, tmp_path):
