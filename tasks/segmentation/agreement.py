@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from backbones.errors import UserInputError
 from tasks.segmentation.dataset import VOC_CLASSES, VOCLayoutDataset
@@ -19,14 +19,24 @@ from transfer.engine.config_check import resolve
 DEFAULT = 255
 """mmsegmentation's ignored id, the default of every class that knows one."""
 
-_SECTIONS = ("train_dataloader", "val_dataloader", "test_dataloader", "tta_pipeline", "model")
-_EVALUATORS = ("val_evaluator", "test_evaluator")
+_SECTIONS = (
+    *("train_dataloader", "val_dataloader", "test_dataloader", "tta_pipeline"),
+    *("model", "val_evaluator", "test_evaluator"),
+)
 _NAMES = ("ignore_index", "ignore_label", "seg_pad_val")
 _OF_CLASSES = ("DiceLoss",)  # their ignore_index is a class that the loss leaves out, no id of pixels
 _DATA_SET = re.compile(r"\w+_dataloader\.dataset(\.datasets?(\.\d+)?)*")
 _HEAD = re.compile(r"model(\.module)?\.(decode|auxiliary)_head(\.\d+)?")
 
-Node = Mapping[str, Any]
+Config = Mapping[str, Any]
+
+
+class _Node(NamedTuple):
+    """A part of a config that has a `type`: its key, itself, and what the type may mean."""
+
+    key: str
+    part: Any
+    targets: list[Any]
 
 
 @dataclass(frozen=True)
@@ -37,114 +47,126 @@ class _Place:
     said: int | None
     say: Callable[[int], None]
 
+    @property
+    def value(self) -> int:
+        """What holds there: what is said, or mmsegmentation's default."""
+        return DEFAULT if self.said is None else self.said
+
     def __str__(self) -> str:
-        return f"{self.key}={self.said}" if self.said is not None else f"{self.key}={DEFAULT}, its default"
+        return f"{self.key}={self.value}{' by default' if self.said is None else ''}"
 
 
-def settle(config: Any) -> None:
+def settle(config: Config) -> None:
     """Fills the data sets' ignored id in wherever the config does not say one, in place.
+
+    A config that has no `VOCLayoutDataset` is not judged: mmsegmentation's own pad depth maps with 0 and evaluate on
+    fewer classes than they train on.
 
     Raises:
         UserInputError: places that contradict each other, see `disagreements`.
     """
     fill(config)
-    agree(config)
+    if any(VOCLayoutDataset in node.targets for node in _nodes(config)):
+        agree(config)
 
 
-def agree(config: Node) -> None:
+def agree(config: Config) -> None:
     """Raises `UserInputError` with the first of `disagreements`."""
     for line in disagreements(config):
         raise UserInputError(line)
 
 
-def fill(config: Any) -> None:
+def fill(config: Config) -> None:
     """Fills the data sets' ignored id in where the config is silent, in place."""
-    wanted = _source(config)[1]
+    wanted = _source(list(_places(_nodes(config)))).value
     if wanted == DEFAULT:
         return
-    for _, node in _typed_in(config):
-        if node.get("auto_pad"):
-            node.setdefault("pad_cfg", {"type": "Pad"})  # the default, in which an id can be said
-    for place in _places(config):
+    for node in _nodes(config):
+        if node.part.get("auto_pad"):
+            node.part.setdefault("pad_cfg", {"type": "Pad"})  # mmcv's default, in which an id can be said
+    for place in _places(_nodes(config)):
         if place.said is None:
             place.say(wanted)
 
 
-def disagreements(config: Node) -> list[str]:
+def disagreements(config: Config) -> list[str]:
     """What the config says about the ignored id and about classes in two ways; one line each, with keys and values."""
-    return [*_ids(config), *_classes(config)]
+    nodes = _nodes(config)
+    return [*_ids(nodes), *_classes(nodes)]
 
 
-def _ids(config: Node) -> Iterator[str]:
-    key, wanted = _source(config)
-    others = [str(place) for place in _places(config) if (DEFAULT if place.said is None else place.said) != wanted]
+def _ids(nodes: Sequence[_Node]) -> Iterator[str]:
+    places = list(_places(nodes))
+    source = _source(places)
+    others = [str(place) for place in places if place.value != source.value]
     if others:
         yield (
-            f"config key {key}={wanted} is the ignored id of the data, but {'; '.join(others)}: expected {wanted} "
+            f"config key {source} is the ignored id of the data, but {', '.join(others)}: expected {source.value} "
             "everywhere; say it at the data sets alone, the other places follow"
         )
 
 
-def _source(config: Node) -> tuple[str, int]:
-    """Key and value of the first ignored id that a data set's config says; the default where none says any."""
-    of_data = [place for place in _places(config) if _DATA_SET.fullmatch(place.key.rpartition(".")[0])]
-    for place in of_data:
-        if place.said is not None:
-            return place.key, place.said
-    return (of_data[0].key if of_data else "train_dataloader.dataset.ignore_index"), DEFAULT
+def _source(places: Sequence[_Place]) -> _Place:
+    """The first ignored id that a data set's config says; the default where none says any."""
+    of_data = [place for place in places if _DATA_SET.fullmatch(place.key.rpartition(".")[0])]
+    nothing = _Place("train_dataloader.dataset.ignore_index", None, lambda value: None)
+    return next((place for place in of_data if place.said is not None), (of_data or [nothing])[0])
 
 
-def _places(config: Node) -> Iterator[_Place]:
-    scope = config.get("default_scope") or "mmseg"
-    for key, node in _typed_in(config):
-        targets = resolve(node["type"], scope)
+def _places(nodes: Sequence[_Node]) -> Iterator[_Place]:
+    for key, part, targets in nodes:
         for name in _NAMES:
             takes = any(_default(target, name) == DEFAULT for target in targets)
-            if takes and node["type"] not in _OF_CLASSES and node.get(name, DEFAULT) is not None:
-                yield _Place(f"{key}.{name}", node.get(name), partial(_set, node, name))
+            # None: a head of binary masks, which ignores no pixel.
+            if takes and part["type"] not in _OF_CLASSES and part.get(name, DEFAULT) is not None:
+                yield _Place(f"{key}.{name}", part.get(name), partial(part.__setitem__, name))
         if any(isinstance(_default(target, "pad_val"), Mapping) for target in targets):
-            pads = node.get("pad_val", 0)
+            pads = part.get("pad_val", 0)
             pads = dict(pads) if isinstance(pads, Mapping) else {"img": pads}
-            yield _Place(f"{key}.pad_val.seg", pads.get("seg"), partial(_set_pad, node, pads))
+            yield _Place(f"{key}.pad_val.seg", pads.get("seg"), partial(_say_pad, part, pads))
 
 
-def _set(node: Any, name: str, value: int) -> None:
-    node[name] = value
-
-
-def _set_pad(node: Any, pads: dict[str, Any], value: int) -> None:
-    node["pad_val"] = {**pads, "seg": value}
-
-
-def _typed_in(config: Node) -> Iterator[tuple[str, Any]]:
-    for section in (*_SECTIONS, *_EVALUATORS):
-        yield from _typed(config.get(section), section)
-
-
-def _typed(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """All mappings with a `type` in a part of a config, with their keys."""
-    if isinstance(node, (list, tuple)):
-        for index, item in enumerate(node):
-            yield from _typed(item, f"{key}.{index}")
-    elif isinstance(node, Mapping):
-        if "type" in node:
-            yield key, node
-        for name, value in list(node.items()):
-            yield from _typed(value, f"{key}.{name}")
+def _say_pad(part: Any, pads: dict[str, Any], value: int) -> None:
+    part["pad_val"] = {**pads, "seg": value}
 
 
 def _default(target: Any, name: str) -> Any:
     """Default of an argument of a class, those that it hands on to its base classes included."""
     for base in inspect.getmro(target) if inspect.isclass(target) else ():
-        if "__init__" in vars(base):
-            found = inspect.signature(base.__init__).parameters.get(name)
+        if init := vars(base).get("__init__"):
+            found = inspect.signature(init).parameters.get(name)
             if found is not None:
                 return found.default
     return None
 
 
-def _classes(config: Node) -> Iterator[str]:
-    named = [(key, classes) for key, node in _typed_in(config) if (classes := _class_names(config, key, node))]
+def _nodes(config: Config) -> list[_Node]:
+    scope = config.get("default_scope") or "mmseg"
+    targets: dict[Any, list[Any]] = {}  # a look-up goes through all registries
+    nodes = []
+    for section in _SECTIONS:
+        for key, part in _typed(config.get(section), section):
+            kind = part["type"]
+            if kind not in targets:
+                targets[kind] = resolve(kind, scope)
+            nodes.append(_Node(key, part, targets[kind]))
+    return nodes
+
+
+def _typed(part: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """All mappings with a `type` in a part of a config, with their keys."""
+    if isinstance(part, (list, tuple)):
+        for index, item in enumerate(part):
+            yield from _typed(item, f"{key}.{index}")
+    elif isinstance(part, Mapping):
+        if "type" in part:
+            yield key, part
+        for name, value in part.items():
+            yield from _typed(value, f"{key}.{name}")
+
+
+def _classes(nodes: Sequence[_Node]) -> Iterator[str]:
+    named = [(node.key, classes) for node in nodes if (classes := _class_names(node))]
     if not named:
         return
     where, wanted = named[0]
@@ -154,25 +176,23 @@ def _classes(config: Node) -> Iterator[str]:
                 f"config key {key}: has {_few(classes)}, but {where} {_few(wanted)}: expected the same in the same "
                 "order, see metainfo.classes"
             )
-    for key, node in _typed_in(config):
-        count = node.get("num_classes")
+    for key, part, _ in nodes:
+        count = part.get("num_classes")
         # STDC's boundary head tells edges from the rest, whatever the data's classes.
-        if _HEAD.fullmatch(key) and node["type"] != "STDCHead" and count not in (None, len(wanted)):
+        if _HEAD.fullmatch(key) and part["type"] != "STDCHead" and count not in (None, len(wanted)):
             yield f"config key {key}.num_classes={count}: {where} has {_few(wanted)}, expected {len(wanted)}"
 
 
-def _class_names(config: Node, key: str, node: Node) -> tuple[str, ...]:
+def _class_names(node: _Node) -> tuple[str, ...]:
     """Names of the classes of a data set, by what its config or its class says; empty where neither does."""
-    if not _DATA_SET.fullmatch(key):
+    if not _DATA_SET.fullmatch(node.key) or not node.targets:
         return ()
-    said = (node.get("metainfo") or {}).get("classes")
+    said = (node.part.get("metainfo") or {}).get("classes")
     if said is not None:
         return tuple(said) if isinstance(said, (list, tuple)) else ()
-    for target in resolve(node["type"], config.get("default_scope") or "mmseg"):
-        if target is VOCLayoutDataset:
-            return VOC_CLASSES
-        return tuple((getattr(target, "METAINFO", None) or {}).get("classes", ()))
-    return ()
+    if VOCLayoutDataset in node.targets:
+        return VOC_CLASSES
+    return tuple((getattr(node.targets[0], "METAINFO", None) or {}).get("classes", ()))
 
 
 def _few(classes: tuple[str, ...]) -> str:
