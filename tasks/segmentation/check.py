@@ -14,7 +14,7 @@ import numpy as np
 
 from backbones.errors import UserInputError
 from tasks.segmentation.agreement import disagreements, fill
-from tasks.segmentation.dataset import LIST, PREFIX, list_names, read_list, read_metainfo
+from tasks.segmentation.dataset import LIST, PREFIX, checked_id, list_names, read_list, read_metainfo
 from tasks.segmentation.masks import read_mask, size_text, wrong_ids, wrong_ids_text
 from transfer.engine.data import find_data
 from transfer.engine.data_report import DataReport
@@ -118,7 +118,7 @@ def read_split(loader: str, options: Mapping[str, Any]) -> Split:
         root / prefix["seg_map_path"],
         (suffix, options.get("seg_map_suffix", ".png")),
         tuple(read_metainfo(options.get("metainfo"))["classes"]),
-        options.get("ignore_index", 255),
+        checked_id(options.get("ignore_index", 255)),
     )
 
 
@@ -130,9 +130,9 @@ def _add_split(report: DataReport, split: Split) -> None:
     with ThreadPoolExecutor() as pool:
         findings = list(pool.map(lambda name: _read(split, name), split.names))
     report.problems += [problem for finding in findings for problem in finding.problems]
-    sound = [finding for finding in findings if finding.counts is not None]
-    pixels = sum((finding.counts for finding in sound), np.zeros(256, np.int64))
-    shapes = np.array([finding.shape for finding in sound] or [(0, 0)])
+    counts = [finding.counts for finding in findings if finding.counts is not None]
+    pixels = np.sum([np.zeros(256, np.int64), *counts], axis=0)
+    shapes = np.array([finding.shape for finding in findings if finding.counts is not None] or [(0, 0)])
     total, present = max(int(pixels.sum()), 1), pixels[: len(split.classes)]
     report.rows.append(
         {
@@ -147,22 +147,26 @@ def _add_split(report: DataReport, split: Split) -> None:
         }
     )
     absent = [name for name, count in zip(split.classes, present, strict=True) if not count]
-    if split.ignored < len(split.classes):
-        name = split.classes[split.ignored]
-        report.remarks.append(f"ignore_index={split.ignored} is the class {name!r}, which is never trained nor counted")
-    if split.source == split.images and (over := _masks_of_no_image(split)):
-        report.remarks.append(f"{split.masks}: {len(over)} masks of no image in {split.images}: {_some(over)}")
-    if sound and absent:
-        report.remarks.append(f"{split.source}: no pixel of {', '.join(absent)}")
+    report.remarks += _remarks(split, absent if counts else [])
     for name, finding in zip(split.names, findings, strict=True):
         if finding.counts is not None and finding.counts[split.ignored] == finding.counts.sum():
             report.remarks.append(f"{split.files(name)[1]}: all pixels are ignored ones")
 
 
+def _remarks(split: Split, absent: Sequence[str]) -> Iterator[str]:
+    if split.ignored < len(split.classes):
+        name = split.classes[split.ignored]
+        yield f"ignore_index={split.ignored} is the class {name!r}, which is neither trained nor counted"
+    if split.source == split.images and (over := _masks_of_no_image(split)):
+        yield f"{split.masks}: {len(over)} masks of no image in {split.images}: {_some(over)}"
+    if absent:
+        yield f"{split.source}: no pixel of {', '.join(absent)}"
+
+
 def _masks_of_no_image(split: Split) -> list[str]:
-    suffix, names = split.suffixes[1], set(split.names)
-    found = (path.relative_to(split.masks).as_posix() for path in split.masks.rglob(f"*{suffix}"))
-    return sorted(name for name in found if name.removesuffix(suffix) not in names)
+    suffix = split.suffixes[1]
+    masks = (path.relative_to(split.masks).as_posix() for path in split.masks.rglob(f"*{suffix}"))
+    return sorted(mask for mask in masks if not split.files(mask.removesuffix(suffix))[0].is_file())
 
 
 def _some(names: Sequence[str]) -> str:

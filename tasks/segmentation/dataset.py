@@ -64,8 +64,6 @@ class VOCLayoutDataset(BaseSegDataset):
         seed: int = 0,
         test_mode: bool = False,
     ) -> None:
-        if not isinstance(ignore_index, int) or not 0 <= ignore_index <= 255:
-            raise UserInputError(f"dataset.ignore_index={ignore_index!r}: expected an id of a mask, 0 to 255")
         self.seed = int(seed)
         self.masks_needed = not test_mode or any(_loads_masks(transform) for transform in pipeline)
         super().__init__(
@@ -78,7 +76,7 @@ class VOCLayoutDataset(BaseSegDataset):
             indices=indices,
             pipeline=list(pipeline),
             test_mode=test_mode,
-            ignore_index=ignore_index,
+            ignore_index=checked_id(ignore_index),
         )
         images, masks = (Path(self.data_prefix[key]).name for key in ("img_path", "seg_map_path"))
         listed = Path(ann_file).name if ann_file else f"{images}/*{img_suffix}"
@@ -175,6 +173,13 @@ def list_names(folder: Path, suffix: str) -> list[str]:
             "set"
         )
     return sorted(names)
+
+
+def checked_id(ignore_index: Any) -> int:
+    """Returns the ignored id; raises `UserInputError` where no mask can hold it."""
+    if not isinstance(ignore_index, int) or not 0 <= ignore_index <= 255:
+        raise UserInputError(f"dataset.ignore_index={ignore_index!r}: expected an id of a mask, 0 to 255")
+    return ignore_index
 
 
 def read_metainfo(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:

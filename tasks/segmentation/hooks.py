@@ -22,7 +22,7 @@ from transfer.engine.checkpoint import bare
 
 @HOOKS.register_module()
 class SegmentationChecksHook(Hook):
-    """Refuses, before the first picture is read, what would fail or mislead on the way.
+    """Refuses, before the first image is read, what would fail or mislead on the way.
 
     Raises:
         UserInputError: two ignored ids or lists of classes; a batch of one image for a head that normalises over 1x1

@@ -1,4 +1,4 @@
-"""Segments any pictures: an overlay with a legend and a mask for each, and the classes' shares as JSON."""
+"""Segments any images: an overlay with a legend and a mask for each, and the classes' shares as JSON."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ MASK_LOADERS = ("LoadMask", "LoadAnnotations")
 def predict(
     config: Config, checkpoint: str | Path, inputs: Sequence[str | Path], *, out: str | Path, deploy: bool = False
 ) -> dict[str, Any]:
-    """Segments pictures and writes `<name>_segmentation.png` and `<name>_mask.png` each, and `predictions.json`.
+    """Segments images and writes `<name>_segmentation.png` and `<name>_mask.png` each, and `predictions.json`.
 
-    The mask is a palette picture of class ids in the size of its photograph, as VOC's are. Nothing appears in `out`
-    before the last picture is done.
+    The mask is a palette image of class ids in the size of its photograph, as VOC's are. Nothing appears in `out`
+    before the last image is done.
 
     Args:
-        config: of the model; its test pipeline prepares the pictures.
+        config: of the model; its test pipeline prepares the images.
         checkpoint: that the config's training wrote.
-        inputs: pictures and folders of pictures.
+        inputs: images and folders of images.
         out: folder for the results, made if it is not there.
         deploy: use the model's fused copy, see `transfer.deploy.deploy`.
 
     Returns:
         What `predictions.json` holds: `config`, `checkpoint`, `checkpoint_sha256`, `deployed`, `classes` and
-        `predictions`, a list of `image`, `width`, `height`, `shares` (of the picture, by class that is in it),
+        `predictions`, a list of `image`, `width`, `height`, `shares` (of the image, by class that is in it),
         `overlay` and `mask`.
 
     Raises:
-        UserInputError: an input that is missing or no picture, a checkpoint of another model.
+        UserInputError: an input that is missing or no image, a checkpoint of another model.
     """
     out = checked_folder(out)
     images = find_images(inputs)
@@ -70,7 +70,7 @@ def predict(
 
 
 def summary(record: dict[str, Any]) -> list[str]:
-    """One line a picture, for the terminal."""
+    """One line for each image, for the terminal."""
     return [
         f"{row['image']}: {', '.join(f'{name} {100 * share:.1f} %' for name, share in row['shares'].items())}"
         for row in record["predictions"]
@@ -93,16 +93,16 @@ def classes_of(
 
 
 def pipeline_of(config: Config) -> Compose:
-    """The config's test pipeline for pictures without masks; raises `UserInputError` where it has none."""
+    """The config's test pipeline for images without masks; raises `UserInputError` where it has none."""
     if not config.get("test_dataloader"):
-        raise UserInputError(f"config {config.filename}: has no 'test_dataloader', whose pipeline prepares pictures")
+        raise UserInputError(f"config {config.filename}: has no 'test_dataloader', whose pipeline prepares images")
     steps = config.test_dataloader.dataset.pipeline
     return Compose([step for step in steps if step["type"] not in MASK_LOADERS])
 
 
 @torch.no_grad()
 def predict_file(model: torch.nn.Module, pipeline: Compose, image: str | Path) -> np.ndarray:
-    """Class ids (H, W), uint8, of one picture file."""
+    """Class ids (H, W), uint8, of one image file."""
     data = pipeline({"img_path": str(image), "seg_fields": []})
     batch = {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
     return model.test_step(batch)[0].pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
@@ -111,10 +111,10 @@ def predict_file(model: torch.nn.Module, pipeline: Compose, image: str | Path) -
 def _write(
     image: Path, ids_HW: np.ndarray, stem: Path, classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> dict[str, Any]:
-    picture = read_image(image)
+    pixels = read_image(image)
     overlay = stem.with_name(f"{stem.name}_segmentation.png")
     mask = stem.with_name(f"{stem.name}_mask.png")
-    drawn = cv2.cvtColor(with_legend(picture, ids_HW, classes, palette), cv2.COLOR_RGB2BGR)
+    drawn = cv2.cvtColor(with_legend(pixels, ids_HW, classes, palette), cv2.COLOR_RGB2BGR)
     overlay.write_bytes(cv2.imencode(".png", drawn)[1].tobytes())
     coloured = Image.fromarray(ids_HW)
     coloured.putpalette([int(value) for colour in palette for value in colour])
@@ -122,8 +122,8 @@ def _write(
     counts = np.bincount(ids_HW.ravel(), minlength=len(classes))
     return {
         "image": str(image),
-        "width": picture.shape[1],
-        "height": picture.shape[0],
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
         "shares": {classes[i]: round(counts[i] / ids_HW.size, 6) for i in np.argsort(-counts) if counts[i]},
         "overlay": overlay.name,
         "mask": mask.name,

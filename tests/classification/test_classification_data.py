@@ -238,9 +238,9 @@ def test_folder_augments_by_seed_epoch_and_index(folder):
 def test_folder_views_are_torchvisions(folder):
     transforms = pytest.importorskip("torchvision.transforms.functional")
     for size in ((50, 43), (43, 50), (50, 50), (37, 91)):
-        picture = Image.fromarray(np.random.default_rng(2).integers(0, 256, (*size, 3), dtype=np.uint8))
-        expected = transforms.center_crop(transforms.resize(picture, 36), [32, 32])
-        np.testing.assert_array_equal(np.array(central_square(picture, 36, 32)), np.array(expected))
+        image = Image.fromarray(np.random.default_rng(2).integers(0, 256, (*size, 3), dtype=np.uint8))
+        expected = transforms.center_crop(transforms.resize(image, 36), [32, 32])
+        np.testing.assert_array_equal(np.array(central_square(image, 36, 32)), np.array(expected))
 
 
 @pytest.mark.parametrize("scale", [(0.08, 1.0), (0.35, 0.8)])
@@ -251,9 +251,9 @@ def test_random_boxes_lie_inside_and_spread_as_torchvisions(scale):
     assert (left >= 0).all() and (top >= 0).all() and (left + width <= 60).all() and (top + height <= 40).all()
     transforms = pytest.importorskip("torchvision.transforms")
     torch.manual_seed(0)
-    picture = torch.zeros(3, 40, 60)
+    image = torch.zeros(3, 40, 60)
     rule = transforms.RandomResizedCrop.get_params
-    theirs = np.array([rule(picture, list(scale), [3 / 4, 4 / 3]) for _ in range(4000)])  # top, left, height, width
+    theirs = np.array([rule(image, list(scale), [3 / 4, 4 / 3]) for _ in range(4000)])  # top, left, height, width
     for mine, reference in ((width, theirs[:, 3]), (height, theirs[:, 2]), (left, theirs[:, 1]), (top, theirs[:, 0])):
         assert abs(mine.mean() - reference.mean()) < 4 * reference.std() / 2000**0.5
     assert random_box(3, 300, generator)[2:] == (3, 4)  # no try fits: the centre, at the nearest aspect
@@ -268,7 +268,7 @@ def test_folder_names_what_is_wrong(folder, tmp_path):
         ImageFolder(str(tmp_path))
     for name in ("a", "b"):
         for i in range(2):
-            (tmp_path / "train" / name / f"{i}.jpg").write_bytes(b"no picture")
+            (tmp_path / "train" / name / f"{i}.jpg").write_bytes(b"no image")
     data = ImageFolder(str(tmp_path), val_per_class=1)
     with pytest.raises(UserInputError, match=r"1\.jpg: cannot be decoded"):
         data[0]
