@@ -1,4 +1,4 @@
-"""From uint8 pictures of one size to a normalised batch."""
+"""From uint8 images of one size to a normalised batch."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class ClassificationPreprocessor(BaseDataPreprocessor):
         """Takes `inputs`, uint8 (C, H, W) each, and `labels`; returns float (N, C, H, W) and int64 (N,).
 
         Raises:
-            UserInputError: pictures of other channels than the model's, labels that the model has no class for.
+            UserInputError: images of other channels than the model's, labels that the model has no class for.
         """
         inputs, labels = torch.stack(list(data["inputs"])), torch.as_tensor(data["labels"])
         if inputs.shape[1] != len(self.mean):
             raise UserInputError(
-                f"pictures have {inputs.shape[1]} channels, model.data_preprocessor.mean has {len(self.mean)} values: "
+                f"images have {inputs.shape[1]} channels, model.data_preprocessor.mean has {len(self.mean)} values: "
                 "give mean, std and model.backbone.in_channels for these data"
             )
         if labels.max() >= self.num_classes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,16 +12,12 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.device import get_device
-from mmengine.registry import MODELS
 
 from tasks.counting.hooks import draw_sample
 from tasks.counting.structures import CrowdSample
 from transfer.deploy import deploy as deployed_copy
-from transfer.engine.backbone import without_initial_weights
-from transfer.engine.checkpoint import check_same_model
-from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.images import find_images, read_image
+from transfer.engine.inference import load_model, provenance
 from transfer.engine.outputs import all_or_nothing, checked_folder, unique_stems
 
 
@@ -54,13 +49,7 @@ def predict(
     with all_or_nothing(out) as folder:
         overlays = [folder / f"{stem}_density.png" for stem in unique_stems(images)]
         rows = [_one(model, image, overlay) for image, overlay in zip(images, overlays, strict=True)]
-        record = {
-            "config": str(config.filename),
-            "checkpoint": str(checkpoint),
-            "checkpoint_sha256": hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest(),
-            "deployed": deploy,
-            "predictions": rows,
-        }
+        record = {**provenance(config, checkpoint, deployed=deploy), "predictions": rows}
         (folder / "predictions.json").write_text(json.dumps(record, indent=2) + "\n")
         with open(folder / "predictions.csv", "w", newline="") as file:
             writer = csv.DictWriter(file, ("image", "count", "width", "height", "overlay"), extrasaction="ignore")
@@ -72,15 +61,6 @@ def predict(
 def summary(record: dict[str, Any]) -> list[str]:
     """One line for each image, for the terminal."""
     return [f"{row['image']}: {row['count']:.1f} people" for row in record["predictions"]]
-
-
-def load_model(config: Config, checkpoint: str | Path) -> torch.nn.Module:
-    """The config's model with a checkpoint's weights, on the best device there is, for evaluation."""
-    state = load_foreign_checkpoint(checkpoint)
-    with without_initial_weights():
-        model = MODELS.build(config.model)
-    model.load_state_dict(check_same_model(model, state, checkpoint))
-    return model.to(get_device()).eval()
 
 
 @torch.no_grad()

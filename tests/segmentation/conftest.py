@@ -18,7 +18,7 @@ pytest.importorskip("mmseg", reason="mmsegmentation is not installed (extras lit
 
 @pytest.fixture
 def voc(tmp_path: Path) -> Path:
-    """4 training and 3 validation pictures of 56 x 40 pixels, 21 classes."""
+    """4 training and 3 validation images of 56 x 40 pixels, 21 classes."""
     return make_voc(tmp_path / "VOC2012")
 
 

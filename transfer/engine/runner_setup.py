@@ -162,7 +162,13 @@ def prepare(
     launcher: str = "none",
     training: bool = True,
 ) -> Config:
-    """Completes a config in place: the engine's loop, sampler and hooks, seed, work directory, distribution."""
+    """Completes a config in place: the engine's loop, sampler and hooks, seed, work directory, distribution.
+
+    A module that the config's `custom_imports` names may offer `complete_config(config)`, which is called first.
+    """
+    imports = (config.get("custom_imports") or {}).get("imports") or ()
+    for name in [imports] if isinstance(imports, str) else imports:
+        getattr(sys.modules.get(name), "complete_config", lambda config: None)(config)
     config.work_dir, config.launcher = str(work_dir), launcher
     apply_seed(config, seed)
     _add_hooks(config)
