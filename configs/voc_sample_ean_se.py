@@ -1,5 +1,5 @@
 # The demonstration: a small PSPNet on a Share-EAN ResNet-38 learns to segment generated scenes.
-# Ours: everything, the pictures included.
+# Ours: everything, the images included.
 # Result: mIoU 40.1, where always saying background gets 9.8.
 # Hardware: one CPU core, 3 to 4 minutes.
 # Command: python tools/make_scenes.py segmentation data/sample_segmentation --images 60 --seed 0

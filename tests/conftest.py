@@ -1,14 +1,24 @@
-"""What all tests share: the environment guards, one thread, real data by mark."""
+"""What all tests share: the environment guards, one thread, real data by mark, commands within the process."""
 
 import os
+import runpy
+import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 
 import transfer.engine  # noqa: F401  (sets up the guards before anything imports timm, torchvision or mmsegmentation)
+from transfer.cli import run_command
+
+ROOT = Path(__file__).resolve().parents[1]
 
 torch.set_num_threads(1)
+# The user's own cards are nobody's business here: neither listed, nor in the way of a name.
+os.environ["TRANSFER_CARDS"] = tempfile.mkdtemp(prefix="cards-")
 
 
 def pytest_collection_modifyitems(items):
@@ -19,6 +29,31 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("real_data"):
             item.add_marker(skip)
+
+
+class Done(NamedTuple):
+    """What a command left: exit status, standard output, standard error."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., Done]:
+    """Runs `python tools/<name> ...` in tmp_path, within this process: starting one takes seconds."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mmengine.device.utils.DEVICE", "cpu")
+
+    def run(name: str, *args: object) -> Done:
+        argv = list(map(str, args))
+        main = runpy.run_path(str(ROOT / "tools" / name), run_name="tool")["main"]
+        monkeypatch.setattr(sys, "argv", [f"tools/{name}", *argv])
+        capsys.readouterr()
+        status = run_command(main, argv)
+        return Done(status, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture

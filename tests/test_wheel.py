@@ -1,14 +1,18 @@
-"""A built wheel, unpacked elsewhere, builds every registered backbone."""
+"""A built wheel, unpacked elsewhere: it builds every backbone, and its command finds the configs inside it."""
 
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
+import pytest
+from setuptools import find_packages
+
 ROOT = Path(__file__).resolve().parents[1]
-CARDS = sorted(path.stem for path in (ROOT / "backbones/cards").glob("*.toml"))
+OURS = ("backbones", "transfer", "tasks")
 
 BUILD_ALL = """
 import torch, backbones
@@ -20,23 +24,58 @@ for name in backbones.list_backbones():
 """
 
 
-def test_the_wheel_builds_every_backbone(tmp_path):
-    source = tmp_path / "source"  # a copy: setuptools leaves its build folder where it builds
-    for name in ("backbones", "transfer", "tasks"):
+def test_every_package_is_in_the_wheel():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = find_packages(str(ROOT), include=[pattern for name in OURS for pattern in (name, f"{name}.*")])
+    assert sorted(listed) == sorted([*found, "transfer.configs"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The wheel's contents, as pip would unpack them."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"  # a copy: setuptools leaves its build folder where it builds
+    for name in (*OURS, "configs"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "-w", str(tmp_path), str(source)], check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([*pip, "-w", str(folder), str(source)], check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path / "site")
-    packages = {path.name for path in (tmp_path / "site").iterdir() if not path.name.endswith(".dist-info")}
-    assert packages == {"backbones", "transfer", "tasks"}
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "TRANSFER_CARDS": str(tmp_path / "none")}
-    done = subprocess.run(
-        [sys.executable, "-c", BUILD_ALL], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def run(site, folder, *line):
+    """A Python process that knows the wheel only, in `folder`."""
+    environment = {**os.environ, "PYTHONPATH": str(site), "TRANSFER_CARDS": str(site / "none"), "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, *line], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_the_wheel_holds_three_packages(site):
+    assert {path.name for path in site.iterdir() if not path.name.endswith(".dist-info")} == set(OURS)
+
+
+def test_the_wheel_builds_every_backbone(site, tmp_path):
+    done = run(site, tmp_path, "-c", BUILD_ALL)
+    assert done.returncode == 0, done.stderr
     where, *names = done.stdout.split()
-    assert Path(where).is_relative_to(tmp_path)
-    assert names == CARDS
+    assert Path(where).is_relative_to(site)
+    assert names == sorted(path.stem for path in (ROOT / "backbones/cards").glob("*.toml"))
+
+
+def test_the_command_finds_configs_by_name(site, tmp_path):
+    (tmp_path / "data").mkdir()
+    done = run(site, tmp_path, "-m", "transfer", "check", "sample_ean_se")
+    assert done.returncode == 2 and "sample_counting" in done.stderr + done.stdout and "config" not in done.stderr
+    done = run(site, tmp_path, "-m", "transfer", "check", "sampel_ean_se")
+    assert done.returncode == 2 and "Did you mean 'sample_ean_se'" in done.stderr
+
+
+def test_a_foreign_package_of_the_same_name_is_named(site, tmp_path):
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks/__init__.py").touch()
+    done = run(site, tmp_path, "-m", "transfer", "list")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert str(tmp_path / "tasks") in done.stderr and str(site / "tasks") in done.stderr

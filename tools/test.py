@@ -1,57 +1,13 @@
-"""Evaluates a checkpoint on the config's test data; `--out` records every metric and what it was measured on."""
+"""From a checkout: see transfer/commands/test.py."""
 
-from __future__ import annotations
-
-import argparse
 import sys
 from pathlib import Path
 
+# In front of this script's own folder, whose files have the names of packages.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", help="config file, such as configs/shha_ean_se.py")
-    parser.add_argument("checkpoint", help="checkpoint that the config's training wrote")
-    parser.add_argument(
-        "--tta", action="store_true", help="average over the scales and flips of the config's tta_pipeline"
-    )
-    parser.add_argument(
-        "--deploy", action="store_true", help="test the fused copy for inference: the same outputs, in less time"
-    )
-    parser.add_argument("--out", metavar="FILE.json", help="write the metrics and their circumstances")
-    parser.add_argument("--work-dir", help="where the log goes (default: work_dirs/<config's name>/test)")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override config keys"
-    )
-    parser.add_argument("--launcher", choices=("none", "pytorch"), default="none", help="pytorch: under torchrun")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best there is)")
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
-    args = parse_args(argv)
-    import transfer.engine  # noqa: F401  (guards and registries)
-    from transfer.engine.config_check import load_config
-    from transfer.engine.evaluation import evaluate
-    from transfer.engine.runner_setup import choose_device
-
-    choose_device(args.device)
-    evaluate(
-        load_config(args.config, args.cfg_options),
-        args.checkpoint,
-        work_dir=args.work_dir or Path("work_dirs") / Path(args.config).stem / "test",
-        launcher=args.launcher,
-        out=args.out,
-        tta=args.tta,
-        deploy=args.deploy,
-    )
-    return 0
-
+from transfer.cli import run_command
+from transfer.commands.test import main
 
 if __name__ == "__main__":
-    from transfer.cli import run_command
-
     raise SystemExit(run_command(main))

@@ -1,57 +1,13 @@
-"""Trains the model of a config; `--resume` continues exactly where a checkpoint left off."""
+"""From a checkout: see transfer/commands/train.py."""
 
-from __future__ import annotations
-
-import argparse
 import sys
 from pathlib import Path
 
+# In front of this script's own folder, whose files have the names of packages.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", help="config file, such as configs/shha_ean_se.py")
-    parser.add_argument("--work-dir", help="where log and checkpoints go (default: work_dirs/<config's name>)")
-    parser.add_argument(
-        "--resume",
-        nargs="?",
-        const=True,
-        default=False,
-        metavar="CKPT",
-        help="continue from CKPT, without it from the newest checkpoint of the work directory",
-    )
-    parser.add_argument("--amp", action="store_true", help="mixed precision (GPU)")
-    parser.add_argument("--seed", type=int, help="of weights, order and augmentation (default: the config's)")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override config keys"
-    )
-    parser.add_argument("--launcher", choices=("none", "pytorch"), default="none", help="pytorch: under torchrun")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best there is)")
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
-    args = parse_args(argv)
-    import transfer.engine  # noqa: F401  (guards and registries)
-    from transfer.engine.config_check import load_config
-    from transfer.engine.runner_setup import choose_device
-    from transfer.engine.training import train
-
-    choose_device(args.device)
-    return train(
-        load_config(args.config, args.cfg_options),
-        work_dir=args.work_dir or Path("work_dirs") / Path(args.config).stem,
-        resume=args.resume,
-        seed=args.seed,
-        amp=args.amp,
-        launcher=args.launcher,
-    )
-
+from transfer.cli import run_command
+from transfer.commands.train import main
 
 if __name__ == "__main__":
-    from transfer.cli import run_command
-
     raise SystemExit(run_command(main))

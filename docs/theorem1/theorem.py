@@ -21,6 +21,7 @@ import numpy as np
 from scipy import stats
 
 from backbones.errors import UserInputError
+from transfer.measure.markdown import interval, table
 
 GRID = tuple(itertools.product((10, 100, 1000), (2, 4, 8, 16), (0.1, 0.5, 1.0, 2.0)))
 """(m, d, epsilon) of the first table."""
@@ -32,6 +33,7 @@ COUNTEREXAMPLES = ((1, 1.0, 0.05), (2, 0.1, 0.5), (2, 0.01, 0.5), (3, 2.0, 0.2),
 """(d, epsilon, delta) of the third table: there the theorem's own conclusion is missed, not only the proof's event."""
 
 CONFIDENCE = 0.99
+RIGHT = "--:"
 _CHUNK = 4_000_000
 
 
@@ -161,12 +163,12 @@ def removal_change(w1: np.ndarray, w2: np.ndarray, row: int, x: np.ndarray) -> f
 def event_table(checks: Sequence[Check]) -> str:
     """Markdown: the rows on which the two formulas differ by 0.02 or more."""
     rows = [
-        f"| {c.m} | {c.d} | {c.epsilon} | {c.drawn.share:.4f} | {c.drawn.low:.4f} to {c.drawn.high:.4f} "
-        f"| {c.with_d:.4f} | {c.with_d_minus_1:.4f} |"
+        (c.m, c.d, c.epsilon, f"{c.drawn.share:.4f}", interval((c.drawn.low, c.drawn.high), ".4f"),
+         f"{c.with_d:.4f}", f"{c.with_d_minus_1:.4f}")
         for c in checks
         if abs(c.with_d - c.with_d_minus_1) >= 0.02
-    ]
-    return "\n".join(["| m | d | eps | drawn | 99 % interval | d | d - 1 |", "|--:|--:|--:|--:|--:|--:|--:|", *rows])
+    ]  # fmt: skip
+    return table(("m", "d", "eps", "drawn", "99 % interval", "d", "d - 1"), rows, RIGHT)
 
 
 def verdict(checks: Sequence[Check]) -> str:
@@ -187,11 +189,8 @@ def width_table(points: Iterable[tuple[int, float, float]] = WIDTHS) -> str:
     for d, epsilon, delta in points:
         printed, needed = (least_width(d, epsilon, delta, dof) for dof in (d - 1, d))
         failure = 1 - event_probability(printed, d, epsilon)
-        rows.append(
-            f"| {d} | {epsilon} | {delta} | {printed:,} | {needed:,} | {needed / printed:.2f} | {failure:.4f} |"
-        )
-    head = "| d | eps | delta | m with d - 1 | m with d | ratio | event fails at m with d - 1 |"
-    return "\n".join([head, "|--:|--:|--:|--:|--:|--:|--:|", *rows])
+        rows.append((d, epsilon, delta, f"{printed:,}", f"{needed:,}", f"{needed / printed:.2f}", f"{failure:.4f}"))
+    return table(("d", "eps", "delta", "m with d - 1", "m with d", "ratio", "event fails at m with d - 1"), rows, RIGHT)
 
 
 def conclusion_table(points: Iterable[tuple[int, float, float]] = COUNTEREXAMPLES) -> str:
@@ -200,10 +199,9 @@ def conclusion_table(points: Iterable[tuple[int, float, float]] = COUNTEREXAMPLE
     for d, epsilon, delta in points:
         widths = [least_width(d, epsilon, delta, dof) for dof in (d - 1, d)]
         failures = [1 - conclusion_probability(m, d, epsilon) for m in widths]
-        cells = [f"{m:,} | {failure:.4f}" for m, failure in zip(widths, failures, strict=True)]
-        rows.append(f"| {d} | {epsilon} | {delta} | {' | '.join(cells)} |")
-    head = "| d | eps | delta | m with d - 1 | fails | m with d | fails |"
-    return "\n".join([head, "|--:|--:|--:|--:|--:|--:|--:|", *rows])
+        pairs = zip(widths, failures, strict=True)
+        rows.append((d, epsilon, delta, *(text for m, failure in pairs for text in (f"{m:,}", f"{failure:.4f}"))))
+    return table(("d", "eps", "delta", "m with d - 1", "fails", "m with d", "fails"), rows, RIGHT)
 
 
 def _check_size(m: int, d: int) -> None:
@@ -212,7 +210,7 @@ def _check_size(m: int, d: int) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Prints the tables of docs/theorem1.md."""
+    """Prints the tables of the README.md beside it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--trials", type=int, default=2000, help="draws at each point (default 2000)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default 0)")

@@ -7,7 +7,16 @@ from tasks.classification.cifar import Cifar100
 from tasks.classification.classifier import Classifier
 from tasks.classification.digits import Digits
 from tasks.classification.folder import ImageFolder
+from tasks.classification.hooks import ImageSizeHook
 from tasks.classification.metric import TopKMetric
 from tasks.classification.preprocessor import ClassificationPreprocessor
 
-__all__ = ["Cifar100", "ClassificationPreprocessor", "Classifier", "Digits", "ImageFolder", "TopKMetric"]
+__all__ = [
+    "Cifar100",
+    "ClassificationPreprocessor",
+    "Classifier",
+    "Digits",
+    "ImageFolder",
+    "ImageSizeHook",
+    "TopKMetric",
+]

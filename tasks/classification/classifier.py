@@ -56,7 +56,7 @@ class Classifier(BaseModel):
         """mmengine's three modes.
 
         Args:
-            inputs: normalised pictures (N, C, H, W).
+            inputs: normalised images (N, C, H, W).
             labels: class indices (N,).
             mode: `"tensor"` gives logits (N, K), `"loss"` a dict with the loss, `"predict"` a dict an image with
                 `scores` (K,), which are logits, and `labels`.

@@ -1,10 +1,15 @@
-"""Image folders in ImageNet's layout: `train/<class>/*`, `val/<class>/*`, read from disk as they are needed."""
+"""Image folders in ImageNet's layout, `train/<class>/*` and `val/<class>/*`, or in Tiny-ImageNet's own.
+
+Tiny-ImageNet unpacks as `train/<class>/images/*` and `val/images/*`, whose classes stand in `val/val_annotations.txt`.
+Images are read from disk as they are needed.
+"""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,8 @@ from transfer.engine.data import find_data
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 AUGMENTATIONS = ("resized_crop", "flip")
+ANNOTATIONS = "val_annotations.txt"
+LAYOUT = "expected train/<class>/* and val/<class>/*"
 
 
 @DATASETS.register_module()
@@ -45,10 +52,12 @@ class ImageFolder(Dataset):
 
     Attributes:
         classes: names of the class folders.
+        files: paths of the images.
+        labels: their classes (N,).
 
     Raises:
-        UserInputError: no such folder, no images, another set of classes in `val` than in `train`, an argument that
-            does not fit; when an item is read: a picture that cannot be decoded.
+        UserInputError: no such folder, no images, another set of classes in `val` than in `train`, a broken
+            `val_annotations.txt`, an argument that does not fit; when an item is read: an image that cannot be decoded.
     """
 
     def __init__(
@@ -73,9 +82,8 @@ class ImageFolder(Dataset):
             )
         folder = find_data(data_root) / ("val" if split == "test" else "train")
         self.classes, files, labels = list_images(folder)
-        train = folder.parent / "train"
-        if split == "test" and train.is_dir() and class_names(train) != self.classes:
-            raise UserInputError(f"{folder}: its class folders are not those of {train}, expected the same names")
+        if split == "test":
+            check_same_classes(folder, self.classes)
         chosen = np.arange(len(labels)) if split == "test" else held_out(labels, split, val_per_class, val_seed)
         chosen = chosen[balanced_subset(labels[chosen], images, val_seed)]
         self.files, self.labels = [files[index] for index in chosen], labels[chosen]
@@ -95,51 +103,110 @@ class ImageFolder(Dataset):
         return len(self.files)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        picture = read_rgb(self.files[index])
+        image = read_rgb(self.files[index])
         generator = np.random.default_rng((self.seed, getattr(index, "epoch", 0), int(index)))
         if "resized_crop" in self.augment:
-            left, top, width, height = random_box(picture.width, picture.height, generator, self.scale)
-            picture = picture.crop((left, top, left + width, top + height))
-            picture = picture.resize((self.size, self.size), Image.Resampling.BILINEAR)
+            left, top, width, height = random_box(image.width, image.height, generator, self.scale)
+            image = image.crop((left, top, left + width, top + height))
+            image = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
         else:
-            picture = central_square(picture, self.resize, self.size)
+            image = central_square(image, self.resize, self.size)
         if "flip" in self.augment and generator.random() < 0.5:
-            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
         return {"inputs": pixels, "labels": int(self.labels[index])}
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
     """Names of the class folders, sorted; hidden ones are not classes."""
     if not folder.is_dir():
-        raise UserInputError(f"{folder}: no such folder, expected train/<class>/* and val/<class>/*")
+        raise UserInputError(f"{folder}: no such folder, {LAYOUT}")
     return tuple(sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."))
+
+
+def check_same_classes(folder: Path, classes: tuple[str, ...]) -> None:
+    """Raises `UserInputError` where `train` beside a folder has other classes than `classes`, those of the folder."""
+    train = folder.parent / "train"
+    if not train.is_dir() or (expected := class_names(train)) == classes:
+        return
+    if classes == ("images",):
+        raise UserInputError(f"{folder}: has images/ but no {ANNOTATIONS}, which says their classes; unpack it anew")
+    odd = sorted(set(classes) ^ set(expected))
+    raise UserInputError(
+        f"{folder}: its class folders are not those of {train}: {', '.join(odd[:5])}{', ...' if len(odd) > 5 else ''} "
+        "in one of them only; expected the same names"
+    )
 
 
 def list_images(folder: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
     """Class names, files in the order of their names within each class, and labels (N,)."""
-    classes = class_names(folder)
-    files: list[str] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        inside = folder / name
-        found = sorted(entry.name for entry in os.scandir(inside) if entry.name.lower().endswith(EXTENSIONS))
-        if not found:
-            raise UserInputError(f"{inside}: holds no image ({', '.join(EXTENSIONS)}), expected at least one")
-        files.extend(os.path.join(inside, file) for file in found)
-        labels.extend([label] * len(found))
-    if not files:
-        raise UserInputError(f"{folder}: holds no class folders, expected train/<class>/* and val/<class>/*")
-    return classes, files, np.array(labels, dtype=np.int64)
+    annotations, images = folder / ANNOTATIONS, folder / "images"
+    if annotations.is_file() and image_names(images):  # whoever sorted the images into folders may have left the file
+        inside = {name: (images, names) for name, names in sorted(read_annotations(annotations, images).items())}
+    else:
+        inside = {name: images_of_class(folder / name) for name in class_names(folder)}
+    if not inside:
+        raise UserInputError(f"{folder}: holds no class folders, {LAYOUT}")
+    if empty := [name for name, (_, names) in inside.items() if not names]:
+        some = f"{', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}"
+        raise UserInputError(
+            f"{folder}: holds no image ({', '.join(EXTENSIONS)}) in {some}, expected at least one each"
+        )
+    files = [os.path.join(place, name) for place, names in inside.values() for name in names]
+    sizes = [len(names) for _, names in inside.values()]
+    return tuple(inside), files, np.repeat(np.arange(len(inside), dtype=np.int64), sizes)
+
+
+def images_of_class(folder: Path) -> tuple[Path, list[str]]:
+    """Where a class's images lie, in its folder or in `images` below it, and their names, sorted."""
+    names = image_names(folder)
+    return (folder, names) if names else (folder / "images", image_names(folder / "images"))
+
+
+def image_names(folder: Path) -> list[str]:
+    """Names of the images in a folder, sorted; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in os.scandir(folder) if entry.name.lower().endswith(EXTENSIONS))
+
+
+def read_annotations(path: Path, images: Path) -> dict[str, list[str]]:
+    """Sorted names of the images of each class, from lines of file name, class, and anything, parted by tabs.
+
+    Raises:
+        UserInputError: a line that is none, names no image of the folder or one again; an image that no line names.
+    """
+    left, classes = set(image_names(images)), {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UserInputError(f"{path}: is no text file, expected lines of file name, tab, class") from None
+    for number, line in enumerate(lines, 1):
+        name, label = [*line.split("\t"), ""][:2]
+        if not name or not label.strip():
+            raise UserInputError(f"{path}: line {number} is {line[:80]!r}, expected a file name, a tab and a class")
+        if name not in left:
+            raise UserInputError(f"{path}: line {number} names {name!r}, which is not in {images} or was named before")
+        left.remove(name)
+        classes.setdefault(label.strip(), []).append(name)
+    if left:
+        raise UserInputError(f"{path}: names no class for {len(left)} images of {images}, such as {min(left)!r}")
+    return {label: sorted(names) for label, names in classes.items()}
+
+
+@contextmanager
+def decoding(path: str | Path) -> Iterator[None]:
+    """Turns what Pillow raises inside into a `UserInputError` that names the file."""
+    try:
+        yield
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise UserInputError(f"{path}: cannot be decoded ({error}), expected an image: replace the file") from error
 
 
 def read_rgb(path: str | Path) -> Image.Image:
-    """Decodes a picture to RGB; raises `UserInputError` that names a file which cannot be decoded."""
-    try:
-        with Image.open(path) as picture:
-            return picture.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserInputError(f"{path}: cannot be decoded ({error}), expected a picture: replace the file") from error
+    """Decodes an image to RGB; raises `UserInputError` that names a file which cannot be decoded."""
+    with decoding(path), Image.open(path) as image:
+        return image.convert("RGB")
 
 
 def random_box(
@@ -156,10 +223,10 @@ def random_box(
     return (width - w) // 2, (height - h) // 2, w, h
 
 
-def central_square(picture: Image.Image, resize: int, size: int) -> Image.Image:
+def central_square(image: Image.Image, resize: int, size: int) -> Image.Image:
     """Scales the shorter side to `resize` and cuts the central `size` x `size` out (torchvision's rounding)."""
-    shorter = min(picture.size)
-    width, height = (int(resize * side / shorter) for side in picture.size)
-    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    shorter = min(image.size)
+    width, height = (int(resize * side / shorter) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = round((width - size) / 2.0), round((height - size) / 2.0)
-    return picture.crop((left, top, left + size, top + size))
+    return image.crop((left, top, left + size, top + size))

@@ -53,7 +53,7 @@ class ArrayDataset(Dataset):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        """The items of a batch; their pictures are views of one array."""
+        """The items of a batch; their images are views of one array."""
         at = np.array([int(index) for index in indices])
         pixels = self.pixels[at]
         if self.augment:
@@ -66,7 +66,7 @@ class ArrayDataset(Dataset):
                 pixels = random_flip(pixels, draws[:, 2])
         batch = torch.from_numpy(np.ascontiguousarray(pixels))
         return [
-            {"inputs": picture, "labels": label} for picture, label in zip(batch, self.labels[at].tolist(), strict=True)
+            {"inputs": image, "labels": label} for image, label in zip(batch, self.labels[at].tolist(), strict=True)
         ]
 
 

@@ -1,4 +1,4 @@
-"""From uint8 pictures of one size to a normalised batch."""
+"""From uint8 images of one size to a normalised batch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODELS
 
@@ -20,6 +21,9 @@ class ClassificationPreprocessor(BaseDataPreprocessor):
         mean: per channel, for values in [0, 1]; `Classifier` fills in the card's.
         std: likewise.
         num_classes: labels must be below it; `Classifier` fills it in.
+
+    Attributes:
+        size: side in pixels that square images are scaled to (bilinear, antialiased); None leaves them as they are.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], num_classes: int) -> None:
@@ -29,6 +33,7 @@ class ClassificationPreprocessor(BaseDataPreprocessor):
                 f"data_preprocessor: mean={mean!r}, std={std!r}, expected as many positive std as means"
             )
         self.num_classes = num_classes
+        self.size: int | None = None
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
@@ -36,12 +41,12 @@ class ClassificationPreprocessor(BaseDataPreprocessor):
         """Takes `inputs`, uint8 (C, H, W) each, and `labels`; returns float (N, C, H, W) and int64 (N,).
 
         Raises:
-            UserInputError: pictures of other channels than the model's, labels that the model has no class for.
+            UserInputError: images of other channels than the model's, labels that the model has no class for.
         """
         inputs, labels = torch.stack(list(data["inputs"])), torch.as_tensor(data["labels"])
         if inputs.shape[1] != len(self.mean):
             raise UserInputError(
-                f"pictures have {inputs.shape[1]} channels, model.data_preprocessor.mean has {len(self.mean)} values: "
+                f"images have {inputs.shape[1]} channels, model.data_preprocessor.mean has {len(self.mean)} values: "
                 "give mean, std and model.backbone.in_channels for these data"
             )
         if labels.max() >= self.num_classes:
@@ -50,4 +55,7 @@ class ClassificationPreprocessor(BaseDataPreprocessor):
                 f"{self.num_classes - 1}"
             )
         moved = self.cast_data({"inputs": inputs, "labels": labels})
-        return {"inputs": (moved["inputs"].float() / 255 - self.mean) / self.std, "labels": moved["labels"]}
+        pixels = moved["inputs"].float()
+        if self.size is not None and self.size != pixels.shape[-1]:
+            pixels = F.interpolate(pixels, (self.size, self.size), mode="bilinear", antialias=True)
+        return {"inputs": (pixels / 255 - self.mean) / self.std, "labels": moved["labels"]}

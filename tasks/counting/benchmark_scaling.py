@@ -1,4 +1,4 @@
-"""How the cost of density targets and of predicting whole pictures grows."""
+"""How the cost of density targets and of predicting whole images grows."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from transfer.measure.timed_models import Settings
 
 BACKBONE = "resnet38_share_ean_se.standin"
 HEADS = 500
-"""In pictures of growing size."""
+"""In images of growing size."""
 
 MAX_PIXELS = 2**20
-"""A picture larger than this is predicted in tiles, which bounds memory."""
+"""An image larger than this is predicted in tiles, which bounds memory."""
 
 _SHAPE = (768, 1024)
 
@@ -29,8 +29,8 @@ def counting_series(heads: Sequence[int], megapixels: Sequence[float], settings:
     """Maps and adaptive widths against heads; maps and predictions against megapixels.
 
     Args:
-        heads: numbers of random heads in a picture of 1024 x 768.
-        megapixels: sizes of pictures, 4 by 3.
+        heads: numbers of random heads in an image of 1024 x 768.
+        megapixels: sizes of images, 4 by 3.
         settings: device and seed.
     """
     points = np.random.default_rng(settings.seed).random((max((*heads, HEADS)), 2))
@@ -65,12 +65,12 @@ def _prediction(settings: Settings) -> Callable[[float], Callable[[], object]]:
 
     def work(megapixels: float) -> Callable[[], object]:
         shape = shape_of(megapixels)
-        picture = torch.randint(0, 256, (3, *shape), dtype=torch.uint8)
+        image = torch.randint(0, 256, (3, *shape), dtype=torch.uint8)
 
         def predict() -> object:
             with torch.inference_mode():
                 sample = CrowdSample(metainfo=dict(img_shape=shape, ori_shape=shape))
-                return model.test_step(dict(inputs=[picture], data_samples=[sample]))
+                return model.test_step(dict(inputs=[image], data_samples=[sample]))
 
         return predict
 

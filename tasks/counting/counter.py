@@ -1,4 +1,4 @@
-"""The crowd counter: a registered backbone, a density head, losses, and prediction of whole pictures."""
+"""The crowd counter: a registered backbone, a density head, losses, and prediction of whole images."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from backbones.errors import UserInputError, did_you_mean
 from tasks.counting.losses import CountingLoss, CountingTarget
 from tasks.counting.tiling import grid, predict_tiled
+from tasks.counting.transforms import target_strides
 
 if TYPE_CHECKING:
     from tasks.counting.structures import CrowdSample
@@ -29,7 +30,7 @@ class CrowdCounter(BaseModel):
         head: `dict(type="C3Head" | "DilatedHead", ...)`; its `in_channels` follow from the backbone.
         loss: one loss or a list of them; their sum is minimised, each is logged under its own name.
         data_preprocessor: default `CountingDataPreprocessor` with the card's mean and std, padding to the stride.
-        test_cfg: `max_pixels`: pictures with more pixels are predicted in tiles. Gates see a tile only, so this is
+        test_cfg: `max_pixels`: images with more pixels are predicted in tiles. Gates see a tile only, so this is
             not the same prediction; the data sample records `tiles=(rows, columns)`.
         label_scale: the head's raw output is this many times the people per pixel (C-3's `LOG_PARA`).
         channels_last: memory format of weights and activations; much faster for small networks on CPUs.
@@ -73,8 +74,21 @@ class CrowdCounter(BaseModel):
         """Side of a density cell in pixels."""
         return self._stride
 
+    def check_config(self, config: Mapping[str, Any]) -> None:
+        """Compares the density strides of a config's pipelines with the head's, before any data are read.
+
+        Raises:
+            UserInputError: they differ.
+        """
+        for key, stride in target_strides(config):
+            if stride != self.stride:
+                raise UserInputError(
+                    f"config key {key}={stride}: the head's output has stride {self.stride} (config key "
+                    "model.backbone: out_indices, strides, output_stride), expected the same in both"
+                )
+
     def density(self, inputs_N3HW: Tensor) -> Tensor:
-        """People per cell (N, 1, H / stride, W / stride) of normalised pictures: the only place that divides."""
+        """People per cell (N, 1, H / stride, W / stride) of normalised images: the only place that divides."""
         raw = self.head(self.backbone(inputs_N3HW.contiguous(memory_format=self.memory_format)))
         return raw * (self.stride**2 / self.label_scale)
 
@@ -82,8 +96,8 @@ class CrowdCounter(BaseModel):
         """mmengine's three modes.
 
         Args:
-            inputs: normalised pictures (N, 3, H, W), sides divisible by the stride.
-            data_samples: one a picture.
+            inputs: normalised images (N, 3, H, W), sides divisible by the stride.
+            data_samples: one for each image.
             mode: `"tensor"` gives people per cell, `"loss"` a dict of scalars, `"predict"` the samples with
                 `pred_density` (1, h, w), `pred_count` and, as metainfo, `tiles` and `stride`.
         """
@@ -105,7 +119,7 @@ class CrowdCounter(BaseModel):
             cells = self._cells(sample)
             if tuple(sample.density.shape[-2:]) != cells:
                 raise UserInputError(
-                    f"the pipeline's density map has {tuple(sample.density.shape[-2:])} cells for a picture of "
+                    f"the pipeline's density map has {tuple(sample.density.shape[-2:])} cells for an image of "
                     f"{tuple(sample.img_shape)}, the head has {cells}: expected stride={self.stride} in its transform"
                 )
             truth[i, :, : cells[0], : cells[1]] = sample.density
@@ -113,7 +127,7 @@ class CrowdCounter(BaseModel):
         return CountingTarget(truth, valid, [s.points for s in samples], self.stride, self.label_scale)
 
     def predict(self, inputs: Tensor, data_samples: list[CrowdSample]) -> list[CrowdSample]:
-        """Fills in `pred_density` and `pred_count` of whole pictures; the padding is cut off."""
+        """Fills in `pred_density` and `pred_count` of whole images; the padding is cut off."""
         height, width = (size // self.stride for size in inputs.shape[-2:])
         tiles = grid((height, width), self.stride, self.max_pixels)
         if tiles == (1, 1):
@@ -128,7 +142,7 @@ class CrowdCounter(BaseModel):
         return data_samples
 
     def _cells(self, sample: CrowdSample) -> tuple[int, int]:
-        """Cells that begin inside the picture."""
+        """Cells that begin inside the image."""
         height, width = sample.img_shape[:2]
         return -(-height // self.stride), -(-width // self.stride)
 

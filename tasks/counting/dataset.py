@@ -1,4 +1,4 @@
-"""The data set of crowd counting: pictures and heads, through a pipeline that depends on (seed, epoch, index) only."""
+"""The data set of crowd counting: images and points, through a pipeline that depends on (seed, epoch, index) only."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from mmengine.registry import DATASETS, TRANSFORMS
 from torch.utils.data import Dataset, get_worker_info
 
 from backbones.errors import UserInputError, did_you_mean
-from tasks.counting.layouts import LEAKED_PART_A, Entry, find_source, select
-from tasks.counting.points import read_points
+from tasks.counting.layouts import Entry, Layout, find_source, get_layout, official_splits, select
 from tasks.counting.structures import Sample
 from tasks.counting.targets import adaptive_sigma, inside_mask
 from tasks.counting.transforms import keep_inside
@@ -23,14 +22,14 @@ from transfer.engine.images import image_shape, read_image
 Transform = Callable[[Sample, np.random.Generator], Any]
 OUTSIDE = ("drop", "count")
 
-# A click on the picture's edge may land half a pixel off it: all 17 such heads of ShanghaiTech A's 2016 release, from
-# which heads outside the pictures were removed, have MATLAB coordinates between 0 and 0.5.
+# A click on the image's edge may land half a pixel off it: all 17 such points of ShanghaiTech A's 2016 release, from
+# which points outside the images were removed, have MATLAB coordinates between 0 and 0.5.
 BORDER = 0.5
 
 
 @dataclass(frozen=True)
 class _Record:
-    """What is known of a picture before it is decoded: `points` are those inside, `outside` is how many are not."""
+    """What is known of an image before it is decoded: `points` are those inside, `outside` is how many are not."""
 
     entry: Entry
     shape: tuple[int, int]
@@ -41,25 +40,26 @@ class _Record:
 
 @DATASETS.register_module()
 class CrowdDataset(Dataset):
-    """Pictures of crowds with the heads in them.
+    """Images of crowds with the points in them.
 
-    Points are read and checked, and all pictures' headers opened, when the data set is built; a picture is decoded when
-    its item is asked for. Heads up to half a pixel beyond the border are moved onto it; those further out are outside.
+    Points are read and checked, and all images' headers opened, when the data set is built; an image is decoded when
+    its item is asked for. Points up to half a pixel beyond the border are moved onto it; those further out are outside.
 
     Args:
         data_root: folder of the data set, such as `ShanghaiTech/part_A`; looked for as it stands, under `data/`, and in
             the folder that `TRANSFER_DATA` names. `part_A_final` (2015) stands in for `part_A` (2016), and the reverse.
-        split: `"train"`, `"val"` (carved from the training pictures), `"test"` or `"all"`.
-        layout: `"shanghaitech"`, `"ucf_cc_50"` or `"folder"`.
+        split: `"train"`, `"val"`, `"test"` or `"all"`. Where the data set has no official val, it is a part of the
+            training images.
+        layout: one of `tasks.counting.layouts.list_layouts()`.
         pipeline: transforms by their registered names; the last one is `PackCrowd`.
-        val_ratio: share of the training pictures that `val` takes, rounded to whole pictures.
+        val_ratio: share of the training images that `val` takes, rounded to whole images; None for a tenth.
         val_seed: seed of that draw.
-        val_list: text file with the names of the validation pictures, instead of a draw.
-        fold: UCF_CC_50's test fold, 0 to 4.
-        outside: heads outside the picture are dropped, or count as annotated (`num_points`) without having mass.
+        val_list: text file with the names of the validation images, instead of a draw.
+        fold: test fold of a data set with cross-validation, such as UCF_CC_50's 0 to 4.
+        outside: points outside the image are dropped, or count as annotated (`num_points`) without having mass.
         seed: seed of the pipeline's randomness.
         test_mode: the pipeline's randomness is that of epoch 0 in every epoch.
-        cache_images: decode all pictures at once and keep them in memory (part A: about 300 MB); workers that are
+        cache_images: decode all images at once and keep them in memory (part A: about 300 MB); workers that are
             forked share them.
 
     An item is `dict(inputs=..., data_samples=...)`, see `PackCrowd`. Its randomness is a function of `seed`, index and,
@@ -75,7 +75,7 @@ class CrowdDataset(Dataset):
         split: str = "train",
         layout: str = "shanghaitech",
         pipeline: Sequence[dict[str, Any] | Transform] = ({"type": "PackCrowd"},),
-        val_ratio: float = 0.1,
+        val_ratio: float | None = None,
         val_seed: int = 0,
         val_list: str | Path | None = None,
         fold: int = 0,
@@ -88,26 +88,25 @@ class CrowdDataset(Dataset):
             raise UserInputError(f"outside={outside!r}: expected 'drop' or 'count'.{did_you_mean(outside, OUTSIDE)}")
         self.pipeline = [_build(transform) for transform in pipeline]
         self.seed, self.test_mode = int(seed), test_mode
-        source = find_source(data_root, layout, fold)
-        entries = select(source, split, val_ratio=val_ratio, val_seed=val_seed, val_list=val_list)
-        wanted = {entry.image for entry in entries}
-        halves = [half for half in source.splits.values() if wanted & {entry.image for entry in half}]
-        read = {entry.image: _read(entry) for half in halves for entry in half}
+        source, chosen = find_source(data_root, layout), get_layout(layout)
+        entries = select(source, split, fold=fold, val_ratio=val_ratio, val_seed=val_seed, val_list=val_list)
+        # The whole official split tells the release, of which a validation part may have too few images.
+        official = [entry for part in official_splits(source, split, fold).values() for entry in part.entries]
+        read = {entry.image: _read(entry, chosen) for entry in official}
         self.entries = entries
         self._records = [read[entry.image] for entry in entries]
         self._counts_outside = outside == "count"
         self._metainfo = {
             "name": source.name,
             "part": source.part,
-            # Heads outside pictures are what the re-release of 2016 took out, wherever the files lie now.
-            "release": "2015" if source.part and any(r.outside for r in read.values()) else source.release,
+            "release": source.release_of(any(record.outside for record in read.values())),
             "split": split,
-            "fold": fold if layout == "ucf_cc_50" else None,
+            "fold": fold if source.folds else None,
             "images": len(entries),
             "heads": sum(self.num_points(i) for i in range(len(entries))),
             "outside": sum(record.outside for record in self._records),
             "outside_heads": outside,
-            "leaked": _leaked(source.part, split, entries),
+            "leaked": _leaked(source.leaked.get(split, ()), entries),
         }
         self._images = [read_image(entry.image) for entry in entries] if cache_images else None
 
@@ -116,7 +115,7 @@ class CrowdDataset(Dataset):
         """What tells results apart.
 
         `name`, `part`, `release`, `split`, `fold`, `images`; `heads`, all that count; `outside`, heads outside the
-        pictures, and `outside_heads`, whether they count; `leaked`, ids of test pictures that are also in train.
+        images, and `outside_heads`, whether they count; `leaked`, ids of test images that are also in train.
         """
         return dict(self._metainfo)
 
@@ -124,12 +123,12 @@ class CrowdDataset(Dataset):
         return len(self._records)
 
     def num_points(self, index: int) -> int:
-        """Annotated heads of a picture, by the option `outside`."""
+        """Annotated points of an image, by the option `outside`."""
         record = self._records[index]
         return len(record.points) + (record.outside if self._counts_outside else 0)
 
     def sample(self, index: int) -> Sample:
-        """The picture and its heads before any transform."""
+        """The image and its points before any transform."""
         record, entry = self._records[index], self.entries[index]
         image = read_image(entry.image) if self._images is None else self._images[index]
         return Sample(
@@ -169,15 +168,15 @@ def _build(transform: dict[str, Any] | Transform) -> Transform:
         raise UserInputError(f"pipeline: {transform!r} cannot be built: {error}") from error
 
 
-def _read(entry: Entry) -> _Record:
+def _read(entry: Entry, layout: Layout) -> _Record:
     shape = image_shape(entry.image)
-    kept, outside = settled(read_points(entry.points), shape)
+    kept, outside = settled(layout.read(entry), shape)
     sigma = adaptive_sigma(kept, shape).astype(np.float32)
     return _Record(entry, shape, kept, sigma, outside)
 
 
 def settled(points_xy: np.ndarray, shape_hw: tuple[int, int]) -> tuple[np.ndarray, int]:
-    """Moves heads up to `BORDER` pixels beyond the border onto it; returns those inside, and how many are not."""
+    """Moves points up to `BORDER` pixels beyond the border onto it; returns those inside, and how many are not."""
     height, width = shape_hw
     near = ((points_xy >= -BORDER) & (points_xy <= (width + BORDER, height + BORDER))).all(axis=1)
     kept = keep_inside(points_xy[near], shape_hw)
@@ -185,8 +184,6 @@ def settled(points_xy: np.ndarray, shape_hw: tuple[int, int]) -> tuple[np.ndarra
     return kept, int((~near).sum())
 
 
-def _leaked(part: str | None, split: str, entries: Sequence[Entry]) -> list[str]:
-    if part != "A" or split != "test":
-        return []
+def _leaked(known: Sequence[str], entries: Sequence[Entry]) -> list[str]:
     ids = {entry.image_id for entry in entries}
-    return [image_id for image_id in LEAKED_PART_A if image_id in ids]
+    return [image_id for image_id in known if image_id in ids]

@@ -1,4 +1,4 @@
-"""What one sees of a counting run beside its numbers: density pictures and the curve."""
+"""What one sees of a counting run beside its numbers: density images and the curve."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from backbones.files import write_atomically
 from tasks.counting.targets import density_map
-from tasks.counting.visualize import Picture, draw_curve, panels
-from transfer.engine.checkpoint import write_atomically
+from tasks.counting.visualize import ImageArray, draw_curve, panels
 
 DRAWN_SIGMA = 8.0
-"""Width in pixels of the ground truth's heads in pictures, where the pipeline made no density map."""
+"""Width in pixels of the ground truth's points in images, where the pipeline made no density map."""
 
 
 @HOOKS.register_module()
 class DensityPictureHook(Hook):
-    """Draws the first pictures of a validation or test: input, true density, predicted density, both counts.
+    """Draws the first images of a validation or test: input, true density, predicted density, both counts.
 
     Those of a validation go to the visualizer (TensorBoard, files), those of a test to the work directory's `pictures`.
 
@@ -43,22 +43,22 @@ class DensityPictureHook(Hook):
         self._left = self.test_images
 
     def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        for image_id, picture in self._drawn(data_batch, outputs):
-            runner.visualizer.add_image(f"val_{image_id}", picture, step=runner.iter)
+        for image_id, image in self._drawn(data_batch, outputs):
+            runner.visualizer.add_image(f"val_{image_id}", image, step=runner.iter)
 
     def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         folder = Path(runner.work_dir) / "pictures"
-        for image_id, picture in self._drawn(data_batch, outputs):
+        for image_id, image in self._drawn(data_batch, outputs):
             folder.mkdir(parents=True, exist_ok=True)
-            _, png = cv2.imencode(".png", picture[:, :, ::-1])
+            _, png = cv2.imencode(".png", image[:, :, ::-1])
             write_atomically(folder / f"{image_id}.png", png.tobytes())
 
-    def _drawn(self, data_batch: Any, outputs: Any) -> Iterator[tuple[str, Picture]]:
+    def _drawn(self, data_batch: Any, outputs: Any) -> Iterator[tuple[str, ImageArray]]:
         if not self._left or not is_main_process():
             return
         for inputs, sample in list(zip(data_batch["inputs"], outputs, strict=True))[: self._left]:
             self._left -= 1
-            yield str(sample.image_id).replace("/", "_"), picture_of(inputs.permute(1, 2, 0).cpu().numpy(), sample)
+            yield str(sample.image_id).replace("/", "_"), draw_sample(inputs.permute(1, 2, 0).cpu().numpy(), sample)
 
 
 @HOOKS.register_module()
@@ -73,14 +73,14 @@ class CurvePictureHook(Hook):
             draw_curve(curve, curve.with_suffix(".png"), title=runner.experiment_name.rsplit("_", 2)[0])
 
 
-def picture_of(picture_HW3: Picture, sample: Any) -> Picture:
-    """Draws a predicted `CrowdSample` over its uint8 RGB picture, with its ground truth where it has one."""
+def draw_sample(image_HW3: ImageArray, sample: Any) -> ImageArray:
+    """Draws a predicted `CrowdSample` over its uint8 RGB image, with its ground truth where it has one."""
     density = sample.pred_density[0].cpu().numpy()
-    truth, heads = None, None
+    truth, points = None, None
     if "points" in sample:
-        heads = sample.num_points
-        truth = _ground_truth(sample, picture_HW3.shape[:2])
-    return panels(picture_HW3, density, sample.pred_count, truth, heads, stride=sample.stride)
+        points = sample.num_points
+        truth = _ground_truth(sample, image_HW3.shape[:2])
+    return panels(image_HW3, density, sample.pred_count, truth, points, stride=sample.stride)
 
 
 def _ground_truth(sample: Any, shape_hw: tuple[int, int]) -> np.ndarray:

@@ -22,9 +22,9 @@ class CountingTarget:
     """What a batch of predictions is compared with.
 
     Attributes:
-        density: people per cell, (N, 1, h, w), zero outside the pictures.
-        valid: 1 for cells that begin inside their picture, 0 for padding, (N, 1, h, w).
-        points: heads of each image, (M, 2) x and y in pixels.
+        density: people per cell, (N, 1, h, w), zero outside the images.
+        valid: 1 for cells that begin inside their image, 0 for padding, (N, 1, h, w).
+        points: points of each image, (M, 2) x and y in pixels.
         stride: side of a cell in pixels.
         label_scale: labels are this many times the people per pixel.
     """
@@ -41,7 +41,7 @@ class CountingTarget:
 
     @property
     def cells(self) -> Tensor:
-        """Number of cells inside the pictures, a scalar of at least 1."""
+        """Number of cells inside the images, a scalar of at least 1."""
         return self.valid.sum().clamp(min=1)
 
 
@@ -81,7 +81,7 @@ class DensityMSELoss(CountingLoss):
 class BlockCountLoss(CountingLoss):
     """Mean absolute error of the mean label of square blocks, summed over the block sizes.
 
-    A block counts in proportion to its cells inside the picture, so that slivers at a border weigh little.
+    A block counts in proportion to its cells inside the image, so that slivers at a border weigh little.
     An error of e people in a block of b x b pixels is an error of `label_scale` e / b^2.
 
     Args:
@@ -123,15 +123,15 @@ class CropCountLoss(CountingLoss):
 
 @MODELS.register_module()
 class BayesianLoss(CountingLoss):
-    """Bayesian loss on points (Ma et al., ICCV 2019): each head should get one person, the background none.
+    """Bayesian loss on points (Ma et al., ICCV 2019): each point should get one person, the background none.
 
-    A cell belongs to head n with posterior softmax_n(-d_n^2 / 2 sigma^2), where d is the distance from the cell's
+    A cell belongs to point n with posterior softmax_n(-d_n^2 / 2 sigma^2), where d is the distance from the cell's
     centre, and to the background with the squared distance (background_ratio x crop side)^2 / d_nearest^2, as in the
-    authors' code (the paper writes it with a margin). In people: summed over heads and background, mean over images.
-    The map of an image without heads should sum to zero.
+    authors' code (the paper writes it with a margin). In people: summed over points and background, mean over images.
+    The map of an image without points should sum to zero.
 
     Args:
-        sigma: width of a head's likelihood in pixels.
+        sigma: width of a point's likelihood in pixels.
         background_ratio: the background's distance against the shorter side of the map.
         weight: factor of the term.
     """
@@ -154,7 +154,7 @@ class BayesianLoss(CountingLoss):
         return (1 - expected[:-1]).abs().sum() + expected[-1].abs()
 
     def posterior(self, points_M2: Tensor, shape: Sequence[int], stride: int) -> Tensor:
-        """Probability (M + 1, h * w) that a cell belongs to each head or, last, to the background."""
+        """Probability (M + 1, h * w) that a cell belongs to each point or, last, to the background."""
         y, x = (stride * (torch.arange(n, device=points_M2.device) + 0.5) for n in shape)
         dx, dy = points_M2[:, :1] - x, points_M2[:, 1:] - y
         squared = (dy.square()[:, :, None] + dx.square()[:, None, :]).flatten(1)

@@ -12,7 +12,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
-from transfer.engine.checkpoint import write_atomically
+from backbones.files import write_atomically
 
 GAME_LEVELS = (0, 1, 2, 3)
 COLUMNS = ("image_id", "img_path", "gt", "pred", "error", *(f"game{level}" for level in GAME_LEVELS), "leaked")
@@ -37,7 +37,7 @@ def mse(pred: np.ndarray, gt: np.ndarray) -> float:
 
 
 def nae(pred: np.ndarray, gt: np.ndarray) -> float:
-    """Mean of |error| / ground truth over the images that have heads (Wang et al., NWPU-Crowd); NaN where none has.
+    """Mean of |error| / ground truth over the images that have points (Wang et al., NWPU-Crowd); NaN where none has.
 
     >>> nae(np.array([3.0, 7.0]), np.array([2, 0]))
     0.5
@@ -52,13 +52,13 @@ def game(pred_density: np.ndarray, points_xy: np.ndarray, shape_hw: tuple[int, i
     """Grid average mean absolute error of one image (Guerrero-Gomez-Olmo et al., IbPRIA 2015): 4^level regions.
 
     Regions are blocks of whole cells of the map: along an axis of n cells, region k of 2^level spans the cells from
-    floor(k n / 2^level) up to floor((k + 1) n / 2^level). A head belongs to the cell it lies in, hence to one region.
-    Heads outside the picture belong to none, so that at level 0 this is the absolute error of the heads inside.
+    floor(k n / 2^level) up to floor((k + 1) n / 2^level). A point belongs to the cell it lies in, hence to one region.
+    Points outside the image belong to none, so that at level 0 this is the absolute error of the points inside.
 
     Args:
         pred_density: (h, w) people per cell.
-        points_xy: (N, 2) heads, in continuous pixel coordinates of the picture that was predicted.
-        shape_hw: height and width of that picture.
+        points_xy: (N, 2) points, in continuous pixel coordinates of the image that was predicted.
+        shape_hw: height and width of that image.
         level: 0 to 3, as a rule.
     """
     difference = np.asarray(pred_density, np.float64) - _cell_counts(points_xy, shape_hw, pred_density.shape)
@@ -77,9 +77,7 @@ def map_stride(shape_hw: tuple[int, int], cells_hw: tuple[int, int]) -> int:
     for stride in (1, 2, 4, 8, 16, 32, 64):
         if all(-(-size // stride) == cells for size, cells in zip(shape_hw, cells_hw, strict=True)):
             return stride
-    raise ValueError(
-        f"a map of {tuple(cells_hw)} cells does not cover a picture of {tuple(shape_hw)} at any stride 2^n"
-    )
+    raise ValueError(f"a map of {tuple(cells_hw)} cells does not cover an image of {tuple(shape_hw)} at any stride 2^n")
 
 
 def _cell_counts(points_xy: np.ndarray, shape_hw: tuple[int, int], cells_hw: tuple[int, int]) -> np.ndarray:
@@ -100,9 +98,9 @@ def _errors(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
 
 @METRICS.register_module()
 class CrowdMetric(BaseMetric):
-    """Counts against the number of annotated heads (`num_points`, not the sum of a ground-truth map).
+    """Counts against the number of annotated points (`num_points`, not the sum of a ground-truth map).
 
-    Keys: `mae`, `mse` (the root, as the field writes it), `nae` (images with heads), `game0` .. `game3`; and
+    Keys: `mae`, `mse` (the root, as the field writes it), `nae` (images with points), `game0` .. `game3`; and
     `mae_no_leak`, `mse_no_leak` without the images that the data set's `metainfo["leaked"]` names.
 
     Args:

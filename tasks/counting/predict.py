@@ -1,9 +1,8 @@
-"""Counts people in any pictures: an overlay for each, and the counts as JSON and CSV."""
+"""Counts people in any images: an overlay for each, and the counts as JSON and CSV."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,30 +12,26 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.device import get_device
-from mmengine.registry import MODELS
 
-from tasks.counting.hooks import picture_of
+from tasks.counting.hooks import draw_sample
 from tasks.counting.structures import CrowdSample
 from transfer.deploy import deploy as deployed_copy
-from transfer.engine.backbone import without_initial_weights
-from transfer.engine.checkpoint import check_same_model
-from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.images import find_images, read_image
+from transfer.engine.inference import load_model, provenance
 from transfer.engine.outputs import all_or_nothing, checked_folder, unique_stems
 
 
 def predict(
     config: Config, checkpoint: str | Path, inputs: Sequence[str | Path], *, out: str | Path, deploy: bool = False
 ) -> dict[str, Any]:
-    """Counts the people in pictures and writes `<name>_density.png` each, `predictions.json` and `predictions.csv`.
+    """Counts the people in images and writes `<name>_density.png` each, `predictions.json` and `predictions.csv`.
 
-    Nothing appears in `out` before the last picture is done.
+    Nothing appears in `out` before the last image is done.
 
     Args:
         config: of the model.
         checkpoint: that the config's training wrote.
-        inputs: pictures and folders of pictures.
+        inputs: images and folders of images.
         out: folder for the results, made if it is not there.
         deploy: use the model's fused copy, see `transfer.deploy.deploy`.
 
@@ -45,7 +40,7 @@ def predict(
         list of `image`, `count`, `width`, `height`, `tiles` and `overlay`.
 
     Raises:
-        UserInputError: an input that is missing or no picture, a checkpoint of another model.
+        UserInputError: an input that is missing or no image, a checkpoint of another model.
     """
     out = checked_folder(out)
     images = find_images(inputs)
@@ -54,13 +49,7 @@ def predict(
     with all_or_nothing(out) as folder:
         overlays = [folder / f"{stem}_density.png" for stem in unique_stems(images)]
         rows = [_one(model, image, overlay) for image, overlay in zip(images, overlays, strict=True)]
-        record = {
-            "config": str(config.filename),
-            "checkpoint": str(checkpoint),
-            "checkpoint_sha256": hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest(),
-            "deployed": deploy,
-            "predictions": rows,
-        }
+        record = {**provenance(config, checkpoint, deployed=deploy), "predictions": rows}
         (folder / "predictions.json").write_text(json.dumps(record, indent=2) + "\n")
         with open(folder / "predictions.csv", "w", newline="") as file:
             writer = csv.DictWriter(file, ("image", "count", "width", "height", "overlay"), extrasaction="ignore")
@@ -70,34 +59,25 @@ def predict(
 
 
 def summary(record: dict[str, Any]) -> list[str]:
-    """One line a picture, for the terminal."""
+    """One line for each image, for the terminal."""
     return [f"{row['image']}: {row['count']:.1f} people" for row in record["predictions"]]
 
 
-def load_model(config: Config, checkpoint: str | Path) -> torch.nn.Module:
-    """The config's model with a checkpoint's weights, on the best device there is, for evaluation."""
-    state = load_foreign_checkpoint(checkpoint)
-    with without_initial_weights():
-        model = MODELS.build(config.model)
-    model.load_state_dict(check_same_model(model, state, checkpoint))
-    return model.to(get_device()).eval()
-
-
 @torch.no_grad()
-def predict_array(model: torch.nn.Module, picture_HW3: np.ndarray) -> CrowdSample:
-    """Predicts one uint8 RGB picture."""
-    shape = picture_HW3.shape[:2]
+def predict_array(model: torch.nn.Module, image_HW3: np.ndarray) -> CrowdSample:
+    """Predicts one uint8 RGB image."""
+    shape = image_HW3.shape[:2]
     sample = CrowdSample(metainfo={"img_shape": shape, "ori_shape": shape})
-    inputs = torch.from_numpy(np.ascontiguousarray(picture_HW3.transpose(2, 0, 1)))
+    inputs = torch.from_numpy(np.ascontiguousarray(image_HW3.transpose(2, 0, 1)))
     return model.test_step({"inputs": [inputs], "data_samples": [sample]})[0].cpu()
 
 
 def _one(model: torch.nn.Module, image: Path, overlay: Path) -> dict[str, Any]:
-    picture = read_image(image)
-    sample = predict_array(model, picture)
-    drawn = cv2.cvtColor(picture_of(picture, sample), cv2.COLOR_RGB2BGR)
+    image_HW3 = read_image(image)
+    sample = predict_array(model, image_HW3)
+    drawn = cv2.cvtColor(draw_sample(image_HW3, sample), cv2.COLOR_RGB2BGR)
     overlay.write_bytes(cv2.imencode(".png", drawn)[1].tobytes())
-    height, width = picture.shape[:2]
+    height, width = image_HW3.shape[:2]
     return {
         "image": str(image),
         "count": round(sample.pred_count, 3),

@@ -1,4 +1,4 @@
-"""From uint8 pictures to a padded, normalised batch."""
+"""From uint8 images to a padded, normalised batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @MODELS.register_module()
 class CountingDataPreprocessor(BaseDataPreprocessor):
-    """Normalises RGB pictures, pads them right and bottom with the mean colour, and stacks them.
+    """Normalises RGB images, pads them right and bottom with the mean colour, and stacks them.
 
     Args:
         mean: per channel, for values in [0, 1]; `CrowdCounter` fills in the card's.
@@ -42,17 +42,17 @@ class CountingDataPreprocessor(BaseDataPreprocessor):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Takes `inputs`, uint8 (3, H, W) pictures as a list or stacked, and returns them as float (N, 3, H', W').
+        """Takes `inputs`, uint8 (3, H, W) images as a list or stacked, and returns them as float (N, 3, H', W').
 
         `data_samples` are moved to the device along with them.
         """
         data = self.cast_data(data)
-        pictures = [(picture.float() / 255 - self.mean) / self.std for picture in data["inputs"]]
-        return {"inputs": self._stack(pictures), "data_samples": data.get("data_samples")}
+        images = [(image.float() / 255 - self.mean) / self.std for image in data["inputs"]]
+        return {"inputs": self._stack(images), "data_samples": data.get("data_samples")}
 
-    def _stack(self, pictures: list[Tensor]) -> Tensor:
-        height, width = (self._rounded(max(p.shape[axis] for p in pictures)) for axis in (-2, -1))
-        return torch.stack([F.pad(p, (0, width - p.shape[-1], 0, height - p.shape[-2])) for p in pictures])
+    def _stack(self, images: list[Tensor]) -> Tensor:
+        height, width = (self._rounded(max(p.shape[axis] for p in images)) for axis in (-2, -1))
+        return torch.stack([F.pad(p, (0, width - p.shape[-1], 0, height - p.shape[-2])) for p in images])
 
     def _rounded(self, size: int) -> int:
         return -(-size // self.pad_divisor) * self.pad_divisor

@@ -2,7 +2,7 @@
 
 A scene is a ground plane in perspective with a horizon, buildings and sky, and 30 to 600 people standing on it, drawn
 from far to near, so that near ones hide far ones. A head is annotated at its centre if at least a quarter of its pixels
-can be seen and its centre lies in the picture. Picture n depends on (seed, n) only.
+can be seen and its centre lies in the image. Image n depends on (seed, n) only.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.io import savemat
 
 from backbones.errors import UserInputError
+from tasks.counting.layouts.shanghaitech import ShanghaiTech
 
 FEWEST, MOST = 30, 600
 VISIBLE = 0.25
@@ -39,7 +39,7 @@ class Camera:
     """A pinhole camera over a plane: someone `tall` metres high with the feet in row y is `scale * (y - horizon)` high.
 
     Attributes:
-        width, height: of the picture in pixels.
+        width, height: of the image in pixels.
         horizon: row of the horizon.
         scale: pixels of a person's height for each row below the horizon.
     """
@@ -54,7 +54,7 @@ def make_scene(seed: int, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Draws one scene.
 
     Returns:
-        The picture (H, W, 3), uint8 RGB, and the heads (N, 2) in continuous pixel coordinates.
+        The image (H, W, 3), uint8 RGB, and the points (N, 2) in continuous pixel coordinates.
     """
     rng = np.random.default_rng((seed, number))
     width, height = (int(16 * rng.integers(low, high)) for low, high in ((20, 31), (15, 22)))
@@ -114,7 +114,7 @@ def _ground(rng: Rng, camera: Camera) -> np.ndarray:
         small = rng.normal(0, 1, (max(2, rows // octave), max(2, columns // octave))).astype(np.float32)
         shade += 0.05 * cv2.resize(small, (columns, rows), interpolation=cv2.INTER_CUBIC)
     shade += rng.normal(0, 0.03, (rows, columns))
-    if rng.random() < 0.6:  # the shadow of a building that is not in the picture
+    if rng.random() < 0.6:  # the shadow of a building that is not in the image
         edge = rng.uniform(0.2, 0.8) * columns + rng.normal(0, 0.6) * (y - rows / 2)
         shade *= np.where((x < edge) == (rng.random() < 0.5), rng.uniform(0.5, 0.75), 1.0)
     return base * shade[..., None]
@@ -219,14 +219,14 @@ def _visible_heads(owner: np.ndarray, heads: np.ndarray, camera: Camera) -> np.n
 def _photograph(rng: Rng, canvas: np.ndarray) -> np.ndarray:
     """Averages the drawing down, then exposes it: gain, gamma, colour cast, blur and noise."""
     height, width = (side // OVERSAMPLING for side in canvas.shape[:2])
-    picture = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    picture = picture ** rng.uniform(0.75, 1.35) * rng.uniform(0.7, 1.15) * (1 + rng.normal(0, 0.06, 3))
+    image = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    image = image ** rng.uniform(0.75, 1.35) * rng.uniform(0.7, 1.15) * (1 + rng.normal(0, 0.06, 3))
     if rng.random() < 0.3:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 0.8))
-    if rng.random() < 0.07:  # part A has pictures without colour too
-        picture = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2)
-    picture += rng.normal(0, rng.uniform(0.005, 0.03), picture.shape)
-    return np.round(picture.clip(0, 1) * 255).astype(np.uint8)
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.8))
+    if rng.random() < 0.07:  # part A has images without colour too
+        image = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
+    image += rng.normal(0, rng.uniform(0.005, 0.03), image.shape)
+    return np.round(image.clip(0, 1) * 255).astype(np.uint8)
 
 
 def write_scenes(
@@ -240,13 +240,13 @@ def write_scenes(
 
     Args:
         out: a new or empty folder.
-        images: number of pictures, at least 2.
-        seed: picture n depends on (seed, n) only.
-        test_share: share of the pictures that go to the test set.
-        progress: called with the number of pictures written.
+        images: number of images, at least 2.
+        seed: image n depends on (seed, n) only.
+        test_share: share of the images that go to the test set.
+        progress: called with the number of images written.
 
     Returns:
-        Number of training and of test pictures.
+        Number of training and of test images.
 
     Raises:
         UserInputError: the folder holds something, or a number is out of range.
@@ -263,10 +263,7 @@ def write_scenes(
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        places = [("train_data", n + 1) for n in range(images - test)] + [("test_data", n + 1) for n in range(test)]
-        for split in ("train_data", "test_data"):
-            for kind in ("images", "ground-truth"):
-                (temporary / split / kind).mkdir(parents=True)
+        places = [("train", n + 1) for n in range(images - test)] + [("test", n + 1) for n in range(test)]
         # Fresh processes: forked ones can hang on locks that another library's threads hold.
         with ProcessPoolExecutor(min(os.cpu_count() or 1, images), get_context("spawn")) as pool:
             jobs = pool.map(partial(_write_one, temporary, seed), range(images), places, chunksize=4)
@@ -283,21 +280,4 @@ def write_scenes(
 
 def _write_one(root: Path, seed: int, number: int, place: tuple[str, int]) -> None:
     cv2.setNumThreads(1)
-    split, name = place
-    picture, heads = make_scene(seed, number)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 90]
-    path = root / split / "images" / f"IMG_{name}.jpg"
-    if not cv2.imwrite(str(path), picture[:, :, ::-1], quality):
-        raise OSError(f"{path} cannot be written")
-    savemat(
-        root / split / "ground-truth" / f"GT_IMG_{name}.mat", {"image_info": image_info(heads)}, do_compression=True
-    )
-
-
-def image_info(heads_xy: np.ndarray) -> np.ndarray:
-    """ShanghaiTech's `image_info`: a 1x1 cell of a 1x1 struct with location (N, 2), MATLAB coordinates, and number."""
-    content = np.empty((1, 1), dtype=[("location", object), ("number", object)])
-    content[0, 0] = (np.asarray(heads_xy, np.float64) + 0.5, np.array([[len(heads_xy)]], np.uint16))
-    cell = np.empty((1, 1), dtype=object)
-    cell[0, 0] = content
-    return cell
+    ShanghaiTech().write(root, *place, *make_scene(seed, number))

@@ -11,19 +11,19 @@ from torch import Tensor
 
 @dataclass
 class Sample:
-    """One picture on its way through the transforms, which change it in place.
+    """One image on its way through the transforms, which change it in place.
 
     Coordinates are continuous: pixel i covers [i, i + 1) and has its centre at i + 0.5.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        points: (N, 2) float32 x and y of the heads inside the picture.
-        sigma: (N,) float32, geometry-adaptive width of each head, from its neighbours in the whole picture (a crop
+        points: (N, 2) float32 x and y of the points inside the image.
+        sigma: (N,) float32, geometry-adaptive width of each point, from its neighbours in the whole image (a crop
             takes neighbours away, not the width that they gave), in pixels of `image`.
-        image_id: name of the picture within its data set.
+        image_id: name of the image within its data set.
         img_path: its file.
-        ori_shape: (height, width) of the file's picture, upright.
-        outside: annotated heads without a place in `image` that count all the same.
+        ori_shape: (height, width) of the file's image, upright.
+        outside: annotated points without a place in `image` that count all the same.
         density: (h, w) float32 people per cell, once a target transform ran.
         target_sigma: (N,) float32 widths that `density` was made with.
     """
@@ -45,16 +45,16 @@ class Sample:
 
 
 class CrowdSample(BaseDataElement):
-    """Ground truth and prediction of one picture.
+    """Ground truth and prediction of one image.
 
     Attributes:
-        points: (N, 2) float32 x and y of the heads, in continuous pixel coordinates of the input picture.
+        points: (N, 2) float32 x and y of the points, in continuous pixel coordinates of the input image.
         density: (1, h, w) float32 people per cell of the ground truth, where the pipeline has a target transform.
         pred_density: (1, h, w) float32 people per cell at the head's stride, set by prediction.
-        pred_count: people in the picture, set by prediction.
-        img_path, image_id: (metainfo) file and name of the picture.
-        ori_shape, img_shape: (metainfo) height and width of the file's and of the input picture.
-        num_points: (metainfo) annotated heads; more than `len(points)` where heads outside the picture count.
+        pred_count: people in the image, set by prediction.
+        img_path, image_id: (metainfo) file and name of the image.
+        ori_shape, img_shape: (metainfo) height and width of the file's and of the input image.
+        num_points: (metainfo) annotated points; more than `len(points)` where points outside the image count.
         sigma: (metainfo) (N,) float32 widths that `density` was made with, or None.
     """
 

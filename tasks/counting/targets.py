@@ -7,8 +7,8 @@ from scipy.spatial import cKDTree
 
 NEIGHBOURS = 3
 BETA = 0.3
-SIGMA_OF_LONE_HEAD = 15.0
-ENTRIES = 2**20  # kernel values held at a time; bounds memory whatever the number of heads
+SIGMA_OF_LONE_POINT = 15.0
+ENTRIES = 2**20  # kernel values held at a time; bounds memory whatever the number of points
 
 
 def density_map(
@@ -18,21 +18,21 @@ def density_map(
     sigma: float | np.ndarray,
     truncate: float = 4.0,
 ) -> np.ndarray:
-    """People per cell: a Gaussian for each head, whose sum is the number of heads inside the picture.
+    """People per cell: a Gaussian for each point, whose sum is the number of points inside the image.
 
-    A head's Gaussian is sampled at pixel centres within `int(truncate * sigma + 0.5)` pixels of the head's own pixel
-    (scipy's discrete convention: for a head on a pixel's centre, `scipy.ndimage.gaussian_filter` of that pixel),
-    clipped to the picture and then normalised to 1. Pixels are summed over cells of `stride` x `stride`; cells
-    on the far borders may reach beyond the picture, where there is no mass.
+    A point's Gaussian is sampled at pixel centres within `int(truncate * sigma + 0.5)` pixels of the point's own pixel
+    (scipy's discrete convention: for a point on a pixel's centre, `scipy.ndimage.gaussian_filter` of that pixel),
+    clipped to the image and then normalised to 1. Pixels are summed over cells of `stride` x `stride`; cells
+    on the far borders may reach beyond the image, where there is no mass.
 
-    Each kernel is a product of two one-dimensional ones, so that n heads cost n short vectors an axis, summed into
-    cells, and one product of (h, n) and (n, w) matrices.
+    Each kernel is a product of two one-dimensional ones, so that n points cost n short vectors for each axis, summed
+    into cells, and one product of (h, n) and (n, w) matrices.
 
     Args:
-        points_xy: (N, 2) heads in continuous pixel coordinates; those outside the picture have no mass.
-        shape_hw: height and width of the picture in pixels.
+        points_xy: (N, 2) points in continuous pixel coordinates; those outside the image have no mass.
+        shape_hw: height and width of the image in pixels.
         stride: side of a cell in pixels.
-        sigma: width in pixels, one for all heads or (N,); 0 puts a head into its own pixel.
+        sigma: width in pixels, one for all points or (N,); 0 puts a point into its own pixel.
         truncate: reach of a Gaussian in widths.
 
     Returns:
@@ -71,27 +71,27 @@ def _binned_kernels(at_N: np.ndarray, sigma_N: np.ndarray, size: int, stride: in
     radius = np.minimum(truncate * sigma_N + 0.5, size).astype(np.int64)
     first = np.maximum(own - radius, 0)
     length = np.minimum(own + radius, size - 1) - first + 1
-    # One flat array holds the windows of all heads, one after the other.
-    head = np.repeat(np.arange(number), length)
-    pixel = np.arange(len(head)) - np.repeat(np.cumsum(length) - length - first, length)
+    # One flat array holds the windows of all points, one after the other.
+    point = np.repeat(np.arange(number), length)
+    pixel = np.arange(len(point)) - np.repeat(np.cumsum(length) - length - first, length)
     # Distances are relative to the own pixel's, so that its weight is 1 and no window underflows to nothing.
-    squared = (pixel + 0.5 - at_N[head]) ** 2 - ((own + 0.5 - at_N) ** 2)[head]
-    weight = np.exp(-squared * (0.5 / np.maximum(sigma_N, 1e-6) ** 2)[head])
-    binned = np.bincount(head * cells + pixel // stride, weight, number * cells).reshape(number, cells)
-    return binned / np.bincount(head, weight, number)[:, None]
+    squared = (pixel + 0.5 - at_N[point]) ** 2 - ((own + 0.5 - at_N) ** 2)[point]
+    weight = np.exp(-squared * (0.5 / np.maximum(sigma_N, 1e-6) ** 2)[point])
+    binned = np.bincount(point * cells + pixel // stride, weight, number * cells).reshape(number, cells)
+    return binned / np.bincount(point, weight, number)[:, None]
 
 
 def adaptive_sigma(
     points_xy: np.ndarray, shape_hw: tuple[int, int] | None = None, *, max_sigma: float | None = None
 ) -> np.ndarray:
-    """Geometry-adaptive widths (Zhang et al., CVPR 2016, eq. 4): 0.3 x the mean distance of the 3 nearest heads.
+    """Geometry-adaptive widths (Zhang et al., CVPR 2016, eq. 4): 0.3 x the mean distance of the 3 nearest points.
 
-    With two or three heads the mean is over the one or two neighbours there are. One head alone gets mean(H, W) / 4, as
-    in CSRNet's `make_dataset`, or CSRNet's fixed width 15 where no `shape_hw` is given. Four stacked heads get 0.
+    With two or three points the mean is over the one or two neighbours there are. One point alone gets mean(H, W) / 4,
+    as in CSRNet's `make_dataset`, or CSRNet's fixed width 15 where no `shape_hw` is given. Four stacked points get 0.
 
     Args:
-        points_xy: (N, 2) heads in pixels.
-        shape_hw: height and width of the picture.
+        points_xy: (N, 2) points in pixels.
+        shape_hw: height and width of the image.
         max_sigma: upper bound, in pixels.
 
     Returns:
@@ -99,14 +99,14 @@ def adaptive_sigma(
     """
     points = np.asarray(points_xy, dtype=np.float64).reshape(-1, 2)
     if len(points) < 2:
-        sigma = np.full(len(points), SIGMA_OF_LONE_HEAD if shape_hw is None else sum(shape_hw) / 8)
+        sigma = np.full(len(points), SIGMA_OF_LONE_POINT if shape_hw is None else sum(shape_hw) / 8)
     else:
         distances, _ = cKDTree(points).query(points, k=min(NEIGHBOURS + 1, len(points)))
-        sigma = BETA * distances[:, 1:].mean(axis=1)  # the nearest is the head itself, or one stacked on it
+        sigma = BETA * distances[:, 1:].mean(axis=1)  # the nearest is the point itself, or one stacked on it
     return sigma if max_sigma is None else np.minimum(sigma, max_sigma)
 
 
 def inside_mask(points_xy: np.ndarray, shape_hw: tuple[int, int]) -> np.ndarray:
-    """Which of the points (N, 2) lie in the picture, 0 <= x < W and 0 <= y < H: (N,) bool."""
+    """Which of the points (N, 2) lie in the image, 0 <= x < W and 0 <= y < H: (N,) bool."""
     height, width = shape_hw
     return ((points_xy >= 0) & (points_xy < (width, height))).all(axis=1)

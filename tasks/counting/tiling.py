@@ -1,4 +1,4 @@
-"""Prediction of pictures that are too large for one pass, tile by tile."""
+"""Prediction of images that are too large for one pass, tile by tile."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def grid(cells_hw: tuple[int, int], stride: int, max_pixels: int | None) -> tupl
         least = (2 * margin + 1) ** 2 * stride**2
         raise UserInputError(
             f"test_cfg.max_pixels={max_pixels}: too small for a tile with {MARGIN} pixels of context on each side, "
-            f"expected at least {least}, or None for whole pictures"
+            f"expected at least {least}, or None for whole images"
         )
     return min(fitting)[2:]
 
@@ -68,10 +68,10 @@ def _margin(stride: int) -> int:
 
 
 def predict_tiled(
-    predict: Callable[[Tensor], Tensor], picture_13HW: Tensor, stride: int, rows_columns: tuple[int, int]
+    predict: Callable[[Tensor], Tensor], image_13HW: Tensor, stride: int, rows_columns: tuple[int, int]
 ) -> Tensor:
-    """Density (1, 1, H / stride, W / stride) put together from `predict` on each tile of the padded picture."""
-    height, width = (size // stride for size in picture_13HW.shape[-2:])
+    """Density (1, 1, H / stride, W / stride) put together from `predict` on each tile of the padded image."""
+    height, width = (size // stride for size in image_13HW.shape[-2:])
     margin = _margin(stride)
     bands = []
     for row in split(height, rows_columns[0], margin):
@@ -79,7 +79,7 @@ def predict_tiled(
         for column in split(width, rows_columns[1], margin):
             top, bottom = row.seen_start * stride, row.seen_stop * stride
             left, right = column.seen_start * stride, column.seen_stop * stride
-            seen = predict(picture_13HW[..., top:bottom, left:right])
+            seen = predict(image_13HW[..., top:bottom, left:right])
             rows = slice(row.start - row.seen_start, row.stop - row.seen_start)
             columns = slice(column.start - column.seen_start, column.stop - column.seen_start)
             parts.append(seen[..., rows, columns])

@@ -1,4 +1,4 @@
-"""Transforms that move a picture and its heads together.
+"""Transforms that move an image and its points together.
 
 Each is called with a `Sample`, which it changes, and with the generator that all its randomness comes from. Names begin
 with `CrowdRandom`, because mmcv keeps a `RandomFlip` of its own, for other samples, in the same registry.
@@ -6,7 +6,7 @@ with `CrowdRandom`, because mmcv keeps a `RandomFlip` of its own, for other samp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -20,7 +20,7 @@ from tasks.counting.targets import density_map, inside_mask
 
 
 def resize(sample: Sample, shape_hw: tuple[int, int]) -> Sample:
-    """Resizes picture, points (x' = x W' / W) and widths; areas are averaged on the way down, linear on the way up."""
+    """Resizes image, points (x' = x W' / W) and widths; areas are averaged on the way down, linear on the way up."""
     (height, width), (new_height, new_width) = sample.shape, shape_hw
     if (height, width) == (new_height, new_width):
         return sample
@@ -58,11 +58,11 @@ class CrowdRandomScale:
 
 @TRANSFORMS.register_module()
 class CrowdRandomCrop:
-    """Cuts out a window, by option at a random scale; a picture too small for it is enlarged until it fits.
+    """Cuts out a window, by option at a random scale; an image too small for it is enlarged until it fits.
 
     Only the window is resized, which is what makes it several times faster than `CrowdRandomScale` before a crop. Its
-    sides are whole pixels before and after, so that the two axes' factors differ by up to half a pixel a side. Heads in
-    the half-open window stay; the count of a crop is the number of heads that one can see in it.
+    sides are whole pixels before and after, so that the two axes' factors differ by up to half a pixel a side. Points
+    in the half-open window stay; the count of a crop is the number of points that one can see in it.
 
     Args:
         size: side of the result, or (height, width), in pixels.
@@ -88,7 +88,7 @@ class CrowdRandomCrop:
 
 
 def crop(sample: Sample, top: int, left: int, shape_hw: tuple[int, int]) -> Sample:
-    """Cuts out the window of `shape_hw` at (`top`, `left`), which must lie in the picture."""
+    """Cuts out the window of `shape_hw` at (`top`, `left`), which must lie in the image."""
     sample.image = sample.image[top : top + shape_hw[0], left : left + shape_hw[1]]
     points = sample.points - np.array([left, top], np.float32)
     inside = inside_mask(points, shape_hw)
@@ -127,7 +127,7 @@ class PhotometricJitter:
     Args:
         brightness, contrast, saturation: factors are drawn evenly from [1 - value, 1 + value].
         gamma: exponents are drawn from [1 / (1 + value), 1 + value], evenly on a logarithmic scale.
-        grayscale: how often the picture loses its colour (part A has some pictures without).
+        grayscale: how often the image loses its colour (part A has some images without).
     """
 
     def __init__(
@@ -163,12 +163,12 @@ class PhotometricJitter:
 
 @TRANSFORMS.register_module()
 class DensityTarget:
-    """Makes the density map (`density_map`) at the head's stride, from the picture as it now is.
+    """Makes the density map (`density_map`) at the head's stride, from the image as it now is.
 
     Args:
         stride: side of a cell in pixels, the head's.
-        sigma: width in pixels of the picture that the network sees, or `"adaptive"`: 0.3 x the mean distance of the 3
-            nearest heads in the whole picture, scaled along with it (`adaptive_sigma`).
+        sigma: width in pixels of the image that the network sees, or `"adaptive"`: 0.3 x the mean distance of the 3
+            nearest points in the whole image, scaled along with it (`adaptive_sigma`).
         truncate: reach of a Gaussian in widths.
         max_sigma: upper bound of adaptive widths, in pixels.
     """
@@ -195,6 +195,20 @@ class DensityTarget:
         sample.target_sigma = sigma.astype(np.float32)
         sample.density = density_map(sample.points, sample.shape, self.stride, sigma, self.truncate)
         return sample
+
+
+def target_strides(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """The dotted key and the value of each `DensityTarget`'s stride in a config, however deep it stands."""
+    if isinstance(node, Mapping):
+        if node.get("type") in ("DensityTarget", DensityTarget) and "stride" in node:
+            yield f"{key}.stride", node["stride"]
+        parts: Any = node.items()
+    elif isinstance(node, (list, tuple)):
+        parts = enumerate(node)
+    else:
+        return
+    for name, part in parts:
+        yield from target_strides(part, f"{key}.{name}".lstrip("."))
 
 
 @TRANSFORMS.register_module()

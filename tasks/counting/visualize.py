@@ -1,4 +1,4 @@
-"""Pictures of densities beside their photographs, and of training curves."""
+"""Images of densities beside their photographs, and of training curves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+ImageArray = NDArray[np.uint8]
 
 COLORMAP = "viridis"  # even in lightness, so readable in print and with any colour vision
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -18,23 +18,23 @@ _GAP, _BAR, _STRIP = 8, 34, 26
 
 
 def panels(
-    picture_HW3: Picture,
+    image_HW3: ImageArray,
     prediction_hw: NDArray[np.floating],
     predicted: float,
     truth_hw: NDArray[np.floating] | None = None,
-    heads: int | None = None,
+    points: int | None = None,
     *,
     stride: int = 8,
     width: int = 480,
-) -> Picture:
+) -> ImageArray:
     """Draws the photograph, the ground truth (where there is one) and the prediction side by side, with both counts.
 
     Args:
-        picture_HW3: uint8 RGB.
+        image_HW3: uint8 RGB.
         prediction_hw: people per cell; cell (0, 0) is the top left `stride` x `stride` pixels.
         predicted: number of people predicted.
         truth_hw: ground truth on the same grid; both maps share one colour scale.
-        heads: number of annotated heads.
+        points: number of annotated points.
         stride: side of a cell in pixels.
         width: of one panel in pixels.
 
@@ -43,13 +43,13 @@ def panels(
     """
     maps = [m for m in (truth_hw, prediction_hw) if m is not None]
     top = max(max(float(np.max(m, initial=0.0)) for m in maps), 1e-6)
-    input_caption = "input" if heads is None else f"input: {heads} heads"
-    parts = [_captioned(_fitted(picture_HW3, width), input_caption)]
+    input_caption = "input" if points is None else f"input: {points} points"
+    parts = [_captioned(_fitted(image_HW3, width), input_caption)]
     if truth_hw is not None:
-        shown = _fitted(overlay(picture_HW3, truth_hw, stride, top), width)
-        total = float(np.sum(truth_hw)) if heads is None else heads
+        shown = _fitted(overlay(image_HW3, truth_hw, stride, top), width)
+        total = float(np.sum(truth_hw)) if points is None else points
         parts.append(_captioned(shown, f"ground truth: {total:g}"))
-    shown = _fitted(overlay(picture_HW3, prediction_hw, stride, top), width)
+    shown = _fitted(overlay(image_HW3, prediction_hw, stride, top), width)
     parts.append(_captioned(shown, f"predicted: {predicted:.1f}"))
     gap = np.full((parts[0].shape[0], _GAP, 3), 255, np.uint8)
     row = [piece for part in parts for piece in (part, gap)][:-1]
@@ -57,12 +57,12 @@ def panels(
     return np.concatenate([body, _scale(body.shape[1], top, stride)], axis=0)
 
 
-def overlay(picture_HW3: Picture, density_hw: NDArray[np.floating], stride: int, top: float) -> Picture:
+def overlay(image_HW3: ImageArray, density_hw: NDArray[np.floating], stride: int, top: float) -> ImageArray:
     """Lays the density's colours over the greyed photograph, the more opaquely the denser; `top` is the last colour."""
-    height, width = picture_HW3.shape[:2]
+    height, width = image_HW3.shape[:2]
     grown = np.kron(np.asarray(density_hw, np.float32), np.ones((stride, stride), np.float32))
     value = np.clip(grown[:height, :width] / top, 0, 1)
-    grey = cv2.cvtColor(np.ascontiguousarray(picture_HW3), cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
+    grey = cv2.cvtColor(np.ascontiguousarray(image_HW3), cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
     opacity = 0.35 + 0.6 * np.sqrt(value)[..., None]
     return np.round((1 - opacity) * grey + opacity * 255 * _colours(value)).astype(np.uint8)
 
@@ -71,19 +71,19 @@ def _colours(value: NDArray[np.floating]) -> NDArray[np.floating]:
     return matplotlib.colormaps[COLORMAP](value)[..., :3].astype(np.float32)
 
 
-def _fitted(picture: Picture, width: int) -> Picture:
-    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-    way = cv2.INTER_AREA if picture.shape[1] > width else cv2.INTER_LINEAR
-    return cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=way)
+def _fitted(image: ImageArray, width: int) -> ImageArray:
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    way = cv2.INTER_AREA if image.shape[1] > width else cv2.INTER_LINEAR
+    return cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=way)
 
 
-def _captioned(picture: Picture, text: str) -> Picture:
-    bar = np.full((_BAR, picture.shape[1], 3), 255, np.uint8)
+def _captioned(image: ImageArray, text: str) -> ImageArray:
+    bar = np.full((_BAR, image.shape[1], 3), 255, np.uint8)
     cv2.putText(bar, text, (6, _BAR - 11), _FONT, 0.65, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.concatenate([bar, picture], axis=0)
+    return np.concatenate([bar, image], axis=0)
 
 
-def _scale(width: int, top: float, stride: int) -> Picture:
+def _scale(width: int, top: float, stride: int) -> ImageArray:
     """The colour scale with its ends named, in people per cell."""
     strip = np.full((_STRIP + 8, width, 3), 255, np.uint8)
     text = f"{top:.2g} people per {stride} x {stride} px"

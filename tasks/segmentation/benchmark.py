@@ -27,18 +27,18 @@ def compare_steps(
 ) -> dict[str, Any]:
     """Times forward, backward and SGD step of PSPNet on ResNet-50 at output stride 8, with either backbone.
 
-    Both networks hold the same weights and see the same pictures. Steps alternate, and which comes first alternates as
+    Both networks hold the same weights and see the same images. Steps alternate, and which comes first alternates as
     well, so that a machine's other load falls on both; what is compared is the ratio within each pair.
 
     Args:
-        batch: pictures a step.
+        batch: images a step.
         size: their side in pixels.
         pairs: of steps that are timed.
         warm_up: pairs before them that are not.
         head_channels: of PSP's branches.
         device: torch's name of it.
         clock: `"wall"`, or `"cpu"` with one thread on a machine that is busy otherwise.
-        seed: of weights, pictures and resampling.
+        seed: of weights, images and resampling.
 
     Returns:
         A row of the benchmark's JSON: `ms_per_image` (median), `increment_percent` against mmsegmentation's ResNet
@@ -106,7 +106,7 @@ def _segmentor(backbone: dict[str, Any], channels: int) -> dict[str, Any]:
 
 
 def random_batch(batch: int, size: int, device: str) -> tuple[torch.Tensor, list[Any]]:
-    """Noise pictures (batch, 3, size, size), and samples with random masks of 21 classes."""
+    """Noise images (batch, 3, size, size), and samples with random masks of 21 classes."""
     from mmseg.structures import SegDataSample
 
     samples = []

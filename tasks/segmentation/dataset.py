@@ -1,4 +1,4 @@
-"""Folders in VOC's layout, read through mmsegmentation's transforms as a function of (seed, epoch, index) only."""
+"""Folders of images and masks, read by mmsegmentation's transforms as a function of (seed, epoch, index) only."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mmseg.datasets import BaseSegDataset, PascalVOCDataset
 from backbones.errors import UserInputError, did_you_mean
 from transfer.engine.data import find_data
 
+LIST = "ImageSets/Segmentation/train.txt"
 PREFIX = {"img_path": "JPEGImages", "seg_map_path": "SegmentationClass"}
 VOC_CLASSES: tuple[str, ...] = tuple(PascalVOCDataset.METAINFO["classes"])
 VOC_PALETTE: tuple[tuple[int, ...], ...] = tuple(map(tuple, PascalVOCDataset.METAINFO["palette"]))
@@ -23,7 +24,7 @@ VOC_PALETTE: tuple[tuple[int, ...], ...] = tuple(map(tuple, PascalVOCDataset.MET
 
 @DATASETS.register_module()
 class VOCLayoutDataset(BaseSegDataset):
-    """Pictures, masks of class ids and a list of names, laid out as in VOCdevkit/VOC2012.
+    """Images, masks of class ids and a list of names, by default laid out as in VOCdevkit/VOC2012.
 
     All files that the list names must be there when the data set is built. `LoadPicture` and `LoadMask` refuse what is
     broken when a sample is read; no sample ever stands in for another. mmsegmentation's transforms draw from global
@@ -31,26 +32,28 @@ class VOCLayoutDataset(BaseSegDataset):
 
     Args:
         data_root: folder of the data set, looked for as it stands, under `data/`, and where `TRANSFER_DATA` says.
-        ann_file: list of names, one a line, relative to `data_root`.
-        data_prefix: folders of pictures (`img_path`) and masks (`seg_map_path`), relative to `data_root`.
-        img_suffix: of pictures.
-        seg_map_suffix: of masks.
+        ann_file: list of names, one a line, relative to `data_root`; None or empty: all images in the folder of images
+            and below it, by name.
+        data_prefix: folders of images (`img_path`) and masks (`seg_map_path`), relative to `data_root`.
+        img_suffix: what follows a name in the files of images.
+        seg_map_suffix: likewise of masks.
         metainfo: `classes` (names, by id) and `palette` (RGB, by id; default mmsegmentation's random colours), default
             those of VOC.
         pipeline: transforms by their registered names.
         indices: keep the first so many names only, or these positions of the list.
-        ignore_index: id of pixels that count for nothing.
+        ignore_index: id of pixels that count for nothing. The config's other places for it (heads, losses, metrics,
+            padding) follow, see `tasks.segmentation.agreement`.
         seed: of the pipeline's randomness.
         test_mode: the randomness is that of epoch 0 in every epoch.
 
     Raises:
-        UserInputError: a list, picture or mask is missing, or `metainfo` does not fit together.
+        UserInputError: a list, image or mask is missing, or `metainfo` does not fit together.
     """
 
     def __init__(
         self,
         data_root: str | Path,
-        ann_file: str = "ImageSets/Segmentation/train.txt",
+        ann_file: str | None = LIST,
         data_prefix: Mapping[str, str] | None = None,
         img_suffix: str = ".jpg",
         seg_map_suffix: str = ".png",
@@ -64,7 +67,7 @@ class VOCLayoutDataset(BaseSegDataset):
         self.seed = int(seed)
         self.masks_needed = not test_mode or any(_loads_masks(transform) for transform in pipeline)
         super().__init__(
-            ann_file=ann_file,
+            ann_file=ann_file or "",
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
             metainfo=read_metainfo(metainfo),
@@ -73,27 +76,30 @@ class VOCLayoutDataset(BaseSegDataset):
             indices=indices,
             pipeline=list(pipeline),
             test_mode=test_mode,
-            ignore_index=ignore_index,
+            ignore_index=checked_id(ignore_index),
         )
-        folders = {key: Path(folder).name for key, folder in self.data_prefix.items()}
-        self._metainfo.update(name=Path(data_root).name, list=Path(ann_file).name, masks=folders["seg_map_path"])
+        images, masks = (Path(self.data_prefix[key]).name for key in ("img_path", "seg_map_path"))
+        listed = Path(ann_file).name if ann_file else f"{images}/*{img_suffix}"
+        self._metainfo.update(name=Path(data_root).name, list=listed, masks=masks)
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """One entry a name of the list, in its order; checks that every file is there."""
-        names = read_list(self.ann_file)
+        """One entry a name, in the order of the list; checks that every file is there."""
+        folder = Path(self.data_prefix["img_path"])
+        names = read_list(self.ann_file) if self.ann_file else list_names(folder, self.img_suffix)
+        where = f"{self.ann_file}: names" if self.ann_file else f"{folder}: holds"
         entries = []
         for name in names:
-            picture = Path(self.data_prefix["img_path"], name + self.img_suffix)
+            image = folder / (name + self.img_suffix)
             mask = Path(self.data_prefix["seg_map_path"], name + self.seg_map_suffix)
-            for file in (picture, mask) if self.masks_needed else (picture,):
+            for file in (image, mask) if self.masks_needed else (image,):
                 if not file.is_file():
                     raise UserInputError(
-                        f"{self.ann_file}: names {name!r}, but {file} does not exist; `tools/check_data.py CONFIG` "
-                        "lists everything that is missing"
+                        f"{where} {name!r}, but {file} does not exist; `tools/check_data.py CONFIG` lists everything "
+                        "that is missing"
                     )
             entries.append(
                 {
-                    "img_path": str(picture),
+                    "img_path": str(image),
                     "seg_map_path": str(mask),
                     "label_map": None,
                     "reduce_zero_label": False,
@@ -148,6 +154,32 @@ def read_list(path: str | Path) -> list[str]:
     if not names:
         raise UserInputError(f"{path}: is empty, expected one name a line")
     return names
+
+
+def list_names(folder: Path, suffix: str) -> list[str]:
+    """Names of the images in a folder and below it, without their suffix, sorted.
+
+    Raises:
+        UserInputError: no such folder, or no file in it that ends in `suffix`.
+    """
+    if not folder.is_dir():
+        raise UserInputError(f"{folder}: no such folder, expected images; see data_prefix.img_path of the data set")
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    names = [path.relative_to(folder).as_posix().removesuffix(suffix) for path in files if path.name.endswith(suffix)]
+    if not names:
+        endings = ", ".join(sorted({path.suffix for path in files})) or "no files"
+        raise UserInputError(
+            f"{folder}: holds no image *{suffix} (found: {endings}), expected at least one; see img_suffix of the data "
+            "set"
+        )
+    return sorted(names)
+
+
+def checked_id(ignore_index: Any) -> int:
+    """Returns the ignored id; raises `UserInputError` where no mask can hold it."""
+    if not isinstance(ignore_index, int) or not 0 <= ignore_index <= 255:
+        raise UserInputError(f"dataset.ignore_index={ignore_index!r}: expected an id of a mask, 0 to 255")
+    return ignore_index
 
 
 def read_metainfo(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
 from backbones.errors import UserInputError
+from tasks.segmentation.agreement import agree
 from tasks.segmentation.metric import class_table
 from tasks.segmentation.visualize import draw_curve
 from transfer.engine.backbone import RegisteredBackbone
@@ -21,21 +22,18 @@ from transfer.engine.checkpoint import bare
 
 @HOOKS.register_module()
 class SegmentationChecksHook(Hook):
-    """Refuses, before the first picture is read, what would fail or mislead on the way.
+    """Refuses, before the first image is read, what would fail or mislead on the way.
 
     Raises:
-        UserInputError: a head of another number of classes than the data; a batch of one picture for a head that
-            normalises over 1x1 maps; a crop smaller than the backbone's stride.
+        UserInputError: two ignored ids or lists of classes; a batch of one image for a head that normalises over 1x1
+            maps; a crop smaller than the backbone's stride.
     """
 
     priority = "VERY_HIGH"
 
     def before_run(self, runner: Any) -> None:
+        agree(runner.cfg)  # for runs by mmsegmentation's own commands; ours have settled it before the model was built
         model = bare(runner.model)
-        for name in ("train", "val", "test"):
-            loader = getattr(getattr(runner, f"_{name}_loop"), "dataloader", None)
-            if loader is not None:
-                check_classes(model, loader.dataset, f"{name}_dataloader.dataset")
         training = getattr(runner._train_loop, "dataloader", None)
         if training is not None:
             check_batch(model, training.batch_size)
@@ -69,17 +67,6 @@ def heads_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         found = getattr(model, key, None)
         parts = list(found) if isinstance(found, nn.ModuleList) else [found]
         yield from ((f"model.{key}", head) for head in parts if head is not None)
-
-
-def check_classes(model: nn.Module, dataset: Any, where: str) -> None:
-    """Raises `UserInputError` where a head has another number of classes than the data set."""
-    classes = (getattr(dataset, "metainfo", None) or {}).get("classes")
-    for key, head in heads_of(model):
-        if classes is not None and getattr(head, "num_classes", len(classes)) != len(classes):
-            raise UserInputError(
-                f"config key {key}.num_classes={head.num_classes}: {where} has {len(classes)} classes "
-                f"({', '.join(list(classes)[:3])}, ...), expected {len(classes)}"
-            )
 
 
 def check_batch(model: nn.Module, batch_size: int) -> None:

@@ -17,7 +17,7 @@ class SegmentationMetric(IoUMetric):
     """mmsegmentation's `IoUMetric` under this project's keys, with the figures of every class.
 
     Puts out `miou`, `macc` and `aacc` (all pixels) in percent, and `iou` and `acc`, each a dictionary of percent by
-    class. Intersections and unions are summed over all pictures before they are divided. A class that is neither in
+    class. Intersections and unions are summed over all images before they are divided. A class that is neither in
     the masks nor predicted has no IoU, one that is not in the masks no accuracy: NaN, left out of the means.
 
     Args:
@@ -40,7 +40,7 @@ class SegmentationMetric(IoUMetric):
         self.collect_dir = collect_dir
 
     def compute_metrics(self, results: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]) -> dict[str, Any]:
-        """From areas (intersection, union, predicted, annotated), each (classes,) a picture, to the figures."""
+        """From areas (intersection, union, predicted, annotated), each (classes,) for one image, to the figures."""
         # In float64: counts in single precision go wrong beyond 2^24 pixels.
         areas = [torch.stack(parts).double().sum(0) for parts in zip(*results, strict=True)]
         figures = self.total_area_to_metrics(*areas)

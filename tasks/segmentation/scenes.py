@@ -1,7 +1,7 @@
 """Generated scenes in Pascal VOC's own layout: something to segment where no data set is at hand.
 
 A scene is a textured ground under a sky with one to four objects of VOC's classes, drawn from simple shapes in the
-class's typical form and colouring. Masks are palette PNGs; a rim of 255 runs around each object, as in VOC. Picture n
+class's typical form and colouring. Masks are palette PNGs; a rim of 255 runs around each object, as in VOC. Image n
 depends on (seed, n) only.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from backbones.errors import UserInputError
+from tasks.segmentation.masks import voc_palette
 
 IGNORE = 255
 SIZE = (160, 200)  # rows, columns
@@ -47,29 +48,29 @@ OBJECTS: dict[int, tuple[tuple[int, int, int], tuple[Shape, ...]]] = {
 
 
 def make_scene(seed: int, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws one scene: picture (H, W, 3) uint8 RGB, and class ids (H, W) uint8, 0 background, 255 the rims."""
+    """Draws one scene: image (H, W, 3) uint8 RGB, and class ids (H, W) uint8, 0 background, 255 the rims."""
     rng = np.random.default_rng((seed, number))
-    picture, mask = _background(rng), np.zeros(SIZE, np.uint8)
+    image, mask = _background(rng), np.zeros(SIZE, np.uint8)
     for _ in range(int(rng.integers(1, 5))):
-        _draw_object(rng, picture, mask, int(rng.choice(list(OBJECTS))))
+        _draw_object(rng, image, mask, int(rng.choice(list(OBJECTS))))
     light = rng.uniform(0.7, 1.15) * (1 + rng.normal(0, 0.05, 3))
-    noisy = picture * light + rng.normal(0, rng.uniform(2, 8), picture.shape)
+    noisy = image * light + rng.normal(0, rng.uniform(2, 8), image.shape)
     return np.round(noisy.clip(0, 255)).astype(np.uint8), mask
 
 
 def _background(rng: Rng) -> np.ndarray:
     height, width = SIZE
     horizon = int(rng.uniform(0.2, 0.5) * height)
-    picture = np.empty((height, width, 3))
-    picture[:horizon] = np.array([150, 180, 215]) + rng.normal(0, 20, 3)
-    picture[horizon:] = rng.uniform(80, 170) + rng.normal(0, 25, 3)
+    image = np.empty((height, width, 3))
+    image[:horizon] = np.array([150, 180, 215]) + rng.normal(0, 20, 3)
+    image[horizon:] = rng.uniform(80, 170) + rng.normal(0, 25, 3)
     for octave in (6, 24):
         grain = rng.normal(0, 7, (height // octave, width // octave))
-        picture += cv2.resize(grain, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
-    return picture
+        image += cv2.resize(grain, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
+    return image
 
 
-def _draw_object(rng: Rng, picture: np.ndarray, mask: np.ndarray, label: int) -> None:
+def _draw_object(rng: Rng, image: np.ndarray, mask: np.ndarray, label: int) -> None:
     height, width = mask.shape
     size = rng.uniform(0.16, 0.42) * height
     x, y = rng.uniform(0.1, 0.9) * width, rng.uniform(0.35, 0.85) * height
@@ -85,7 +86,7 @@ def _draw_object(rng: Rng, picture: np.ndarray, mask: np.ndarray, label: int) ->
             corners = [(centre[0] + sign * axes[0], centre[1] + sign * axes[1]) for sign in (-1, 1)]
             cv2.rectangle(part, corners[0], corners[1], 1, -1)
         shade = np.linspace(1.15, 0.75, height)[:, None, None] * rng.uniform(0.85, 1.1)
-        np.copyto(picture, colour * shade, where=part[..., None].astype(bool))
+        np.copyto(image, colour * shade, where=part[..., None].astype(bool))
         covered |= part
     rim = cv2.dilate(covered, np.ones((3, 3), np.uint8)) - cv2.erode(covered, np.ones((3, 3), np.uint8))
     mask[covered > 0] = label
@@ -103,10 +104,10 @@ def write_scenes(
 
     Args:
         out: a new or empty folder.
-        images: number of pictures, at least 2.
-        seed: picture n depends on (seed, n) only.
-        test_share: share of the pictures that go to the list `val`.
-        progress: called with the number of pictures written.
+        images: number of images, at least 2.
+        seed: image n depends on (seed, n) only.
+        test_share: share of the images that go to the list `val`.
+        progress: called with the number of images written.
 
     Returns:
         Number of names in the lists `train` and `val`.
@@ -142,20 +143,11 @@ def _write_all(root: Path, images: int, seed: int, held_out: int, progress: Call
         folder.mkdir(parents=True)
     names = [f"scene_{number + 1:06d}" for number in range(images)]
     for number, name in enumerate(names):
-        picture, mask = make_scene(seed, number)
-        Image.fromarray(picture).save(root / "JPEGImages" / f"{name}.jpg", quality=90)
+        image, mask = make_scene(seed, number)
+        Image.fromarray(image).save(root / "JPEGImages" / f"{name}.jpg", quality=90)
         indexed = Image.fromarray(mask, mode="P")
-        indexed.putpalette(voc_palette().tobytes())
+        indexed.putpalette([value for colour in voc_palette() for value in colour])
         indexed.save(root / "SegmentationClass" / f"{name}.png")
         progress(number + 1)
     for split, chosen in {"train": names[:-held_out], "val": names[-held_out:]}.items():
         (lists / f"{split}.txt").write_text("\n".join(chosen) + "\n")
-
-
-def voc_palette() -> np.ndarray:
-    """VOC's colour map (256, 3): the bits of an id, three at a time, from the colours' highest bits down."""
-    ids, colours = np.arange(256), np.zeros((256, 3), np.uint8)
-    for bit in range(8):
-        for channel in range(3):
-            colours[:, channel] |= (((ids >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
-    return colours

@@ -9,7 +9,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from backbones.errors import UserInputError
-from tasks.segmentation.masks import read_mask, size_text, wrong_ids
+from tasks.segmentation.masks import read_mask, size_text, wrong_ids, wrong_ids_text
 from transfer.engine.images import read_image
 
 
@@ -22,9 +22,9 @@ class LoadPicture(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Sets `img`, `img_shape` and `ori_shape`."""
-        picture = np.ascontiguousarray(read_image(results["img_path"])[..., ::-1])
-        results["img"] = picture
-        results["img_shape"] = results["ori_shape"] = picture.shape[:2]
+        image = np.ascontiguousarray(read_image(results["img_path"])[..., ::-1])
+        results["img"] = image
+        results["img_shape"] = results["ori_shape"] = image.shape[:2]
         return results
 
 
@@ -39,7 +39,7 @@ class LoadMask(BaseTransform):
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Sets `gt_seg_map` (H, W), uint8, of the size that the picture has in its file."""
+        """Sets `gt_seg_map` (H, W), uint8, of the size that the image has in its file."""
         path, wanted = results["seg_map_path"], tuple(results["ori_shape"])
         mask = read_mask(path)
         if mask.shape != wanted:
@@ -48,10 +48,7 @@ class LoadMask(BaseTransform):
             )
         classes, ignored = results["num_classes"], results["ignore_index"]
         if wrong := wrong_ids(mask, classes, ignored):
-            raise UserInputError(
-                f"{path}: holds the class ids {', '.join(map(str, wrong[:8]))}, expected 0 to {classes - 1}, or "
-                f"{ignored} for ignored pixels; metainfo.classes of the data set names the classes"
-            )
+            raise UserInputError(f"{path}: {wrong_ids_text(wrong, classes, ignored)}")
         results["gt_seg_map"] = mask
         results["seg_fields"].append("gt_seg_map")
         return results

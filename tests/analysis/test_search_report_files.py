@@ -18,11 +18,10 @@ from transfer.analysis import figures
 from transfer.analysis.finished import SearchOutcome
 from transfer.analysis.report.search import write_report
 from transfer.cli import run_command
+from transfer.commands import report as tool
 from transfer.search.log import LOG_NAME, LoggedProblem
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-from tools import report as tool  # noqa: E402
 
 
 def inside(folder):
@@ -189,7 +188,7 @@ def test_help_needs_no_torch():
     assert done.stdout.endswith("False False\n")
 
 
-def test_other_subcommands_are_not_there_yet(capsys):
+def test_an_unknown_subcommand_is_refused(capsys):
     with pytest.raises(SystemExit) as stop:
         tool.parse_args(["zoo"])
     assert stop.value.code == 2

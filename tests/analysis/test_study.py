@@ -286,7 +286,7 @@ def other_network(folder, paths):
     ],
 )
 def test_what_cannot_be_studied_is_refused_in_one_line(tables, sample, tmp_path, capsys, spoil, match):
-    from tools import report as tool
+    from transfer.commands import report as tool
 
     paths, _ = tables
     spoil(sample, paths)
@@ -303,7 +303,7 @@ def test_nothing_to_study(tmp_path):
 
 
 def test_the_command(tables, sample, tmp_path, capsys):
-    from tools import report as tool
+    from transfer.commands import report as tool
 
     args = [
         "study",

@@ -11,6 +11,7 @@ from scipy import stats
 
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
+from transfer.analysis.statistics import fisher_interval
 from transfer.analysis.tickets import (
     PUBLISHED_PEARSON,
     PUBLISHED_SAMPLES,
@@ -20,7 +21,6 @@ from transfer.analysis.tickets import (
     connection_scores,
     correlate,
     extreme_sets,
-    fisher_interval,
     fit_trend,
     read_trace,
     ticket_and_bad_sets,

@@ -10,7 +10,6 @@ import pytest
 
 from backbones.errors import RunError
 from transfer.benchmarks import startup
-from transfer.benchmarks.bounds import goal
 from transfer.cli import run_command
 from transfer.measure.columns import as_markdown, interval, number, text
 
@@ -68,39 +67,6 @@ def test_steps_of_classifiers(tool):
     small = ("--name", "resnet38_share_ean_se.standin", "--against", "resnet38.cifar100", "--timm", "none")
     status, written = tool("steps", "--heads", "classifier", *small, "--size", "16", "--rounds", "1")
     assert status == 0 and [row["mode"] for row in written["rows"]] == ["train"] * 6 + ["memory"] * 2
-
-
-def test_a_training_step_is_held_against_others_in_the_faster_memory_format(module):
-    def row(form, against, its, ratio, ms):
-        compared = dict(against=against, against_format=its, ratio=ratio, ratio_ci95=[ratio, ratio])
-        return dict(memory_format=form, ms_per_image=ms, **compared)
-
-    rows = [row("contiguous", "plain", "contiguous", 1.2, 9), row("channels_last", "plain", "channels_last", 1.04, 8)]
-    rows += [
-        row("channels_last", "timm seresnet50", its, ratio, 8) for its, ratio in zip("ab", (0.9, 0.97), strict=True)
-    ]
-    goals = module.COMMANDS["steps"].goals([*rows, dict(memory_format="channels_last", mode="memory")])
-    assert [line.rpartition(": ")[2] for line in goals] == ["reached", "reached", "missed"]
-    assert "plain (channels_last): 1.040" in goals[0] and "timm seresnet50 (b): 0.970" in goals[2]
-    assert module.COMMANDS["steps"].goals([dict(mode="train", ratio=1.0)]) == []
-
-
-def test_increments_and_throughput_are_held_against_what_they_should_reach(module):
-    name = "resnet50_share_ean_se.standin"
-    row = dict(name=name, mode="deployed", size=224, batch=8, repeats=[], increment_percent=2.5, ci95=[1.0, 3.5])
-    row |= dict(time_against_eager=0.8, time_against_eager_ci95=[0.79, 0.82])
-    others = [row | dict(mode="eager"), row | dict(size=32), row | dict(batch=1), row | dict(name="another")]
-    goals = module.COMMANDS["increment"].goals([row, *others])
-    assert [line.rpartition(": ")[2] for line in goals] == ["missed by the interval", "reached"]
-    ranked = [
-        row | dict(name=text, repeats=[at, at], increment_percent=at, ci95=[at, at])
-        for text, at in (("a", 1), ("b", 2))
-    ]
-    assert module.COMMANDS["increment"].goals(ranked) == ["- deployed, least first: a < b; the same in 2 of 2 repeats"]
-
-    fast = row | dict(malloc="kept", speedup=1.35, speedup_ci95=[1.31, 1.4])
-    (line,) = module.COMMANDS["throughput"].goals([fast, fast | dict(mode="eager")])
-    assert "malloc kept" in line and line.endswith("at least 1.3: reached")
 
 
 # ---- startup
@@ -185,10 +151,10 @@ def test_a_benchmark_of_the_collection_is_a_process(module, monkeypatch):
     assert "invalid choice" in module.everything._run_one("x", ["nonsense"])
 
 
-# ---- cells and goals
+# ---- columns
 
 
-def test_cells_and_the_columns_that_say_something():
+def test_columns_that_say_nothing_are_left_out():
     columns = {"a": text("name"), "b": number("x", 1), "c": interval("ci", 0), "d": text("missing")}
     rows = [{"name": "one|two", "x": 1234.56, "ci": [1, 2]}, {"name": "n", "x": None}]
     assert as_markdown(rows, columns).splitlines() == [
@@ -197,19 +163,3 @@ def test_cells_and_the_columns_that_say_something():
         "| one\\|two | 1,234.6 | 1 to 2 |",
         "| n | – | – |",
     ]
-
-
-@pytest.mark.parametrize(
-    ("value", "ends", "at_least", "verdict"),
-    [
-        (2.0, [1.9, 2.1], True, "reached"),
-        (2.0, [1.4, 2.6], True, "missed by the interval"),
-        (1.4, [1.3, 1.6], True, "missed"),
-        (1.4, [1.3, 1.45], False, "reached"),
-        (1.4, [1.3, 1.6], False, "missed by the interval"),
-        (1.6, None, False, "missed"),
-        (1.5, None, True, "reached"),
-    ],
-)
-def test_goals_are_judged_by_the_unfavourable_end(value, ends, at_least, verdict):
-    assert goal("x", value, 1.5, at_least=at_least, ends=ends).endswith(f" 1.5: {verdict}")

@@ -28,7 +28,7 @@ def test_blocks_are_those_of_the_distinct_prefixes():
 
 
 def test_what_is_extrapolated_is_in_proportion(monkeypatch):
-    monkeypatch.setattr("transfer.benchmarks.search_speed.interleaved", lambda steps, rounds, **_: _run(steps, rounds))
+    monkeypatch.setattr("transfer.measure.timing.interleaved", lambda steps, rounds, *args, **_: _run(steps, rounds))
     row = measure_trie(NAME, schemes=8, size=8, sample=2, settings=SETTINGS)
     assert row["seconds"] == 2 and row["alone_seconds"] == 4 * 3 and row["speedup"] == 6
 

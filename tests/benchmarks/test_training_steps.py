@@ -15,7 +15,8 @@ def test_ratios_are_of_every_memory_format_against_every_other(monkeypatch):
     """Clocked by hand: name, plain and timm's, each contiguous and channels_last."""
     monkeypatch.setattr(training_steps, "_step", lambda build, form, batch, settings: build)
     monkeypatch.setattr(
-        training_steps, "interleaved", lambda steps, rounds, **_: np.tile([6.0, 3.0, 5.0, 2.0, 8.0, 4.0], (rounds, 1))
+        "transfer.measure.timing.interleaved",
+        lambda steps, rounds, *args, **_: np.tile([6.0, 3.0, 5.0, 2.0, 8.0, 4.0], (rounds, 1)),
     )
     monkeypatch.setattr(training_steps, "_memory", lambda *args: [])
     rows = measure_training_steps(settings=Settings(batch=3, rounds=2))

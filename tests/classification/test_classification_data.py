@@ -1,6 +1,8 @@
 """Data sets: official pickles without running code, splits, augmentation as a pure function."""
 
 import pickle
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,19 +113,19 @@ def test_pixels_are_in_the_official_order(cifar):
 
 
 def test_d_val_is_held_out_of_the_training_set_and_fixed_by_seed(cifar):
-    def pictures(**arguments):
+    def images(**arguments):
         data = Cifar100(str(cifar), **arguments)
         return [data[i]["inputs"].numpy().tobytes() for i in range(len(data))], data.labels
 
     (train, _), (val, labels), (both, _) = (
-        pictures(split=split, val_per_class=1) for split in ("train", "val", "trainval")
+        images(split=split, val_per_class=1) for split in ("train", "val", "trainval")
     )
     assert len(train) == 300 and len(val) == 100 and len(both) == 400
     assert not set(train) & set(val) and set(train) | set(val) == set(both)
     assert np.bincount(labels).tolist() == [1] * 100
-    assert pictures(split="val", val_per_class=1)[0] == val
-    assert pictures(split="val", val_per_class=1, val_seed=1)[0] != val
-    assert not set(pictures(split="test")[0]) & set(both)
+    assert images(split="val", val_per_class=1)[0] == val
+    assert images(split="val", val_per_class=1, val_seed=1)[0] != val
+    assert not set(images(split="test")[0]) & set(both)
 
 
 def test_split_that_leaves_a_class_empty_is_refused(cifar):
@@ -236,9 +238,9 @@ def test_folder_augments_by_seed_epoch_and_index(folder):
 def test_folder_views_are_torchvisions(folder):
     transforms = pytest.importorskip("torchvision.transforms.functional")
     for size in ((50, 43), (43, 50), (50, 50), (37, 91)):
-        picture = Image.fromarray(np.random.default_rng(2).integers(0, 256, (*size, 3), dtype=np.uint8))
-        expected = transforms.center_crop(transforms.resize(picture, 36), [32, 32])
-        np.testing.assert_array_equal(np.array(central_square(picture, 36, 32)), np.array(expected))
+        image = Image.fromarray(np.random.default_rng(2).integers(0, 256, (*size, 3), dtype=np.uint8))
+        expected = transforms.center_crop(transforms.resize(image, 36), [32, 32])
+        np.testing.assert_array_equal(np.array(central_square(image, 36, 32)), np.array(expected))
 
 
 @pytest.mark.parametrize("scale", [(0.08, 1.0), (0.35, 0.8)])
@@ -249,9 +251,9 @@ def test_random_boxes_lie_inside_and_spread_as_torchvisions(scale):
     assert (left >= 0).all() and (top >= 0).all() and (left + width <= 60).all() and (top + height <= 40).all()
     transforms = pytest.importorskip("torchvision.transforms")
     torch.manual_seed(0)
-    picture = torch.zeros(3, 40, 60)
+    image = torch.zeros(3, 40, 60)
     rule = transforms.RandomResizedCrop.get_params
-    theirs = np.array([rule(picture, list(scale), [3 / 4, 4 / 3]) for _ in range(4000)])  # top, left, height, width
+    theirs = np.array([rule(image, list(scale), [3 / 4, 4 / 3]) for _ in range(4000)])  # top, left, height, width
     for mine, reference in ((width, theirs[:, 3]), (height, theirs[:, 2]), (left, theirs[:, 1]), (top, theirs[:, 0])):
         assert abs(mine.mean() - reference.mean()) < 4 * reference.std() / 2000**0.5
     assert random_box(3, 300, generator)[2:] == (3, 4)  # no try fits: the centre, at the nearest aspect
@@ -266,7 +268,7 @@ def test_folder_names_what_is_wrong(folder, tmp_path):
         ImageFolder(str(tmp_path))
     for name in ("a", "b"):
         for i in range(2):
-            (tmp_path / "train" / name / f"{i}.jpg").write_bytes(b"no picture")
+            (tmp_path / "train" / name / f"{i}.jpg").write_bytes(b"no image")
     data = ImageFolder(str(tmp_path), val_per_class=1)
     with pytest.raises(UserInputError, match=r"1\.jpg: cannot be decoded"):
         data[0]
@@ -276,6 +278,69 @@ def test_folder_names_what_is_wrong(folder, tmp_path):
         ImageFolder(str(tmp_path), split="test")
     with pytest.raises(UserInputError, match=r"dataset\.scale=\(0, 1\)"):
         ImageFolder(str(folder), val_per_class=1, scale=(0, 1))
+
+
+# ---- Tiny-ImageNet's own layout
+
+
+def as_unpacked(folder, root):
+    """The images of `folder`, in ImageNet's layout, as Tiny-ImageNet unpacks; the annotations in no order."""
+    lines = []
+    for part in ("train", "val"):
+        for path in sorted((folder / part).glob("*/*"), reverse=True):
+            name = path.parent.name
+            inside = root / part / (f"{name}/images" if part == "train" else "images")
+            inside.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, inside)
+            (root / "train" / name / f"{name}_boxes.txt").write_text("x.JPEG\t0\t0\t63\t63\n")
+            lines += [f"{path.name}\t{name}\t0\t32\t44\t62\n"] * (part == "val")
+    (root / "val" / "val_annotations.txt").write_text("".join(lines))
+    return root
+
+
+@pytest.fixture
+def tiny(folder, tmp_path):
+    return as_unpacked(folder, tmp_path / "tiny-imagenet-200")
+
+
+@pytest.mark.parametrize("split", ["train", "val", "trainval", "test"])
+def test_both_layouts_give_the_same_items(folder, tiny, split):
+    options = {"split": split, "val_per_class": 1, "size": 32, "resize": 36, "augment": ["resized_crop", "flip"]}
+    ours, theirs = ImageFolder(str(folder), **options), ImageFolder(str(tiny), **options)
+    assert ours.classes == theirs.classes == ("n01", "n02") and len(ours) == len(theirs) > 0
+    for index in range(len(ours)):
+        assert Path(ours.files[index]).name == Path(theirs.files[index]).name
+        one, other = ours[EpochIndex(index, 1)], theirs[EpochIndex(index, 1)]
+        assert torch.equal(one["inputs"], other["inputs"]) and one["labels"] == other["labels"]
+
+
+def test_images_sorted_into_folders_are_read_although_the_annotations_are_still_there(folder, tiny):
+    for name in ("n01", "n02"):
+        (tiny / "val" / name).mkdir()
+        (tiny / "val" / "images" / f"{name}_0.png").rename(tiny / "val" / name / f"{name}_0.png")
+    (tiny / "val" / "images").rmdir()
+    assert ImageFolder(str(tiny), split="test").labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("n01_0.png\tn01\n\n", r"line 2 is '', expected a file name, a tab and a class"),
+        ("n01_0.png n01\nn02_0.png n02\n", r"line 1 is 'n01_0\.png n01', expected a file name, a tab and a class"),
+        ("n01_0.png\tn01\n../n02_0.png\tn02\n", r"line 2 names '\.\./n02_0\.png', which is not in .*val/images"),
+        ("n01_0.png\tn01\nn01_0.png\tn02\n", r"line 2 names 'n01_0\.png', which .* was named before"),
+        ("n01_0.png\tn01\n", r"names no class for 1 images of .*, such as 'n02_0\.png'"),
+        ("n01_0.png\tn01\nn02_0.png\tn03\n", r"not those of .*train: n02, n03 in one of them only"),
+        ("n01_0.png\tn01\nn02_0.png\t\xff\n", "is no text file"),
+        (None, "has images/ but no val_annotations.txt"),
+    ],
+)
+def test_wrong_annotations_are_one_line(tiny, text, line):
+    path = tiny / "val" / "val_annotations.txt"
+    path.unlink() if text is None else path.write_bytes(text.encode("latin1"))
+    with pytest.raises(UserInputError, match=line) as error:
+        ImageFolder(str(tiny), split="test")
+    assert "\n" not in str(error.value) and str(tiny / "val") in str(error.value)
 
 
 # ---- digits

@@ -24,7 +24,7 @@ test_dataloader = dict(batch_size=20, dataset=dict(data_root="{root}", images=40
 
 
 def write_config(name, base):
-    """A config of CIFAR-100's test on 40 pictures, and the checkpoint of a fresh network."""
+    """A config of CIFAR-100's test on 40 images, and the checkpoint of a fresh network."""
     Path(f"{name}.py").write_text(CONFIG.format(base=ROOT / "configs" / base, root=Path("cifar-100-python").resolve()))
     torch.manual_seed(0)
     model = settle(MODELS.build(load_config(f"{name}.py").model), torch.randn(8, 3, 32, 32))
@@ -69,7 +69,7 @@ def test_scores_and_metrics_are_those_of_the_model_itself(cifar, monkeypatch):
 
 
 def remembering(scores):
-    """`TopKMetric.process` that also keeps every picture's scores."""
+    """`TopKMetric.process` that also keeps every image's scores."""
     process = TopKMetric.process
 
     def kept(self, data_batch, data_samples):

@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from mmengine.registry import MODELS
 from backbones.errors import UserInputError
 from backbones.registry import create_backbone, get_card
 from backbones.scheme import ConnectionScheme
-from tasks.classification import Classifier, TopKMetric
+from tasks.classification import Classifier, ImageSizeHook, TopKMetric
 from tasks.classification.metric import label_ranks, top_k_accuracy
 from transfer.engine.config_check import load_config
 from transfer.engine.evaluation import evaluate
@@ -73,6 +74,35 @@ def test_preprocessor_uses_the_cards_statistics():
         model.data_preprocessor({"inputs": list(pixels), "labels": [1, 2, 3, 10]})
     with pytest.raises(UserInputError, match=r"1 channels, model\.data_preprocessor\.mean has 3"):
         model.data_preprocessor({"inputs": list(pixels[:, :1]), "labels": [1, 2, 3, 4]})
+
+
+def test_preprocessor_scales_as_torchvision():
+    transforms = pytest.importorskip("torchvision.transforms.v2.functional")
+    model = tiny()
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    mean, std = model.data_preprocessor.mean, model.data_preprocessor.std
+    for size in (32, 48):
+        model.data_preprocessor.size = size
+        ready = model.data_preprocessor({"inputs": list(pixels), "labels": [1, 2]})["inputs"]
+        expected = transforms.resize(pixels.float(), [size, size], antialias=True)
+        torch.testing.assert_close(ready, (expected / 255 - mean) / std, atol=1e-5, rtol=1e-5)
+
+
+def test_image_size_follows_the_iteration():
+    model = tiny()
+    hook = ImageSizeHook([(0, 32), (2, 48), (3, 64)])
+    runner = SimpleNamespace(model=model, iter=0)
+    hook.before_train(runner)
+    seen = []
+    for runner.iter in (0, 1, 2, 3, 10):
+        hook.before_train_iter(runner, 0)
+        seen.append(model.data_preprocessor.size)
+    assert seen == [32, 32, 48, 64, 64]
+    hook.before_val(runner)
+    assert model.data_preprocessor.size is None  # and tests see images as they are
+    for wrong in ([], [(1, 32)], [(0, 32), (0, 48)], [(0, 0)]):
+        with pytest.raises(UserInputError, match="ascending from iteration 0"):
+            ImageSizeHook(wrong)
 
 
 @pytest.mark.parametrize("channels_last", [False, True])

@@ -42,7 +42,7 @@ def counter(**changes):
 
 
 def batch(*shapes, stride=8, heads=2, seed=0):
-    """Pictures of random pixels with random heads and density maps, as a data loader hands them over."""
+    """Images of random pixels with random heads and density maps, as a data loader hands them over."""
     generator = torch.Generator().manual_seed(seed)
     inputs, samples = [], []
     for number, (height, width) in enumerate(shapes):

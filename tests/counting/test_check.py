@@ -12,7 +12,8 @@ from scipy.io import savemat
 
 from tasks.counting.check import check
 from tasks.counting.dataset import CrowdDataset
-from tasks.counting.scenes import image_info, write_scenes
+from tasks.counting.layouts.shanghaitech import image_info
+from tasks.counting.scenes import write_scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,21 +57,21 @@ def test_every_problem_is_listed(scenes):
         assert sum(name in line for line in report.problems) == 1, name
 
 
-def test_pictures_in_two_splits_are_remarked(scenes):
+def test_images_in_two_splits_are_remarked(scenes):
     shutil.copy(scenes / "train_data/images/IMG_5.jpg", scenes / "test_data/images/IMG_1.jpg")
     (line,) = check(config(scenes)).remarks
     assert "IMG_5" in line
     assert "test IMG_1" in line
 
 
-def test_a_broken_picture_does_not_hide_its_broken_points(scenes):
-    picture, truth = scenes / "train_data/images/IMG_2.jpg", scenes / "train_data/ground-truth/GT_IMG_2.mat"
-    picture.write_bytes(b"no picture")
+def test_a_broken_image_does_not_hide_its_broken_points(scenes):
+    image, truth = scenes / "train_data/images/IMG_2.jpg", scenes / "train_data/ground-truth/GT_IMG_2.mat"
+    image.write_bytes(b"no image")
     truth.unlink()
     savemat(truth, {"image_info": image_info(np.array([[3.0, np.nan]]))})
     problems = check(config(scenes)).problems
     assert len(problems) == 2
-    assert str(picture) in problems[0]
+    assert str(image) in problems[0]
     assert str(truth) in problems[1] and "nan" in problems[1]
 
 
@@ -82,11 +83,11 @@ def test_a_split_of_two_loaders_is_read_once(scenes):
     assert report.remarks == []
 
 
-def test_training_on_test_pictures_is_remarked(scenes):
+def test_training_on_test_images_is_remarked(scenes):
     loaders = config(scenes)
     loaders["train_dataloader"]["dataset"]["split"] = "all"
     remarks = check(loaders).remarks
-    assert any(line.startswith("all and test have 2 pictures in common") for line in remarks)
+    assert any(line.startswith("all and test have 2 images in common") for line in remarks)
     assert not any("byte for byte" in line for line in remarks)
 
 
@@ -100,7 +101,7 @@ def test_heads_outside_tell_the_release_as_the_data_set_does(scenes):
     assert report.sound
     assert CrowdDataset(root, split="test").metainfo["release"] == "2015"
     assert report.rows[-1]["data"] == "ShanghaiTech A (2015)"
-    assert any("test: 1 heads outside" in line for line in report.remarks)
+    assert any("test: 1 points outside" in line for line in report.remarks)
 
 
 def test_a_loader_without_data_root_is_named():

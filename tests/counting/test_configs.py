@@ -32,6 +32,9 @@ EXPECTED = {
 }
 
 
+NAMES = sorted(p.stem for p in CONFIGS.glob("*.py") if "_base_/models/counter_" in p.read_text())
+
+
 @functools.cache
 def load(name, *options):
     """The checked config, read once a session; tests leave it as it is."""
@@ -39,10 +42,10 @@ def load(name, *options):
 
 
 def test_every_cell_of_the_papers_table_has_a_config():
-    assert set(EXPECTED) == {p.stem for pattern in ("shh*.py", "sample*.py") for p in CONFIGS.glob(pattern)}
+    assert set(EXPECTED) <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_config_says_what_it_is_for_and_how_it_is_run(name):
     text = (CONFIGS / f"{name}.py").read_text()
     for word in ("# Result: ", "# Hardware: ", "# Command: ", f"configs/{name}.py"):
@@ -51,10 +54,9 @@ def test_a_config_says_what_it_is_for_and_how_it_is_run(name):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_config_is_read_and_names_its_backbone(name):
-    config = load(name)
-    backbone = config.model.backbone
-    assert config.task == "counting" and backbone.name == EXPECTED[name]
+def test_a_cell_of_the_papers_table_has_its_backbone(name):
+    backbone = load(name).model.backbone
+    assert backbone.name == EXPECTED[name]
     small = "full" if name == "shha_small_ean_se" else "scratch"
     assert backbone.init == (small if name.startswith(("shha_small", "sample")) else "trunk")
 
@@ -64,19 +66,19 @@ def test_both_parts_have_the_same_model(cell):
     assert load(f"shha_{cell}").model == load(f"shhb_{cell}").model
 
 
-@pytest.mark.parametrize("name", [name for name in EXPECTED if not name.startswith("shhb")])
-def test_a_model_counts_at_stride_8_after_stage_3(name):
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("shhb")])
+def test_a_model_counts_after_stage_3_at_the_stride_of_its_targets(name):
     with without_initial_weights(), torch.device("meta"):
         model = MODELS.build(load(name).model)
+    model.check_config(load(name).to_dict())
     assert model.stride == 8 and model.backbone.feature_info[0].stage == 2
     assert model.backbone.feature_info[0].channels == (256 if name.startswith(("shha_small", "sample")) else 1024)
 
 
-@pytest.mark.parametrize("name", EXPECTED)
-def test_a_config_trains_at_the_heads_stride_and_selects_on_val(name):
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_selects_on_val(name):
     config = load(name)
-    target = next(t for t in config.train_dataloader.dataset.pipeline if t.type == "DensityTarget")
-    assert target.stride == 8
+    assert config.task == "counting"
     splits = [config[f"{loader}_dataloader"].dataset.split for loader in ("train", "val", "test")]
     assert splits == ["train", "val", "test"]
     saved = config.default_hooks.checkpoint

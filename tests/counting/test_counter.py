@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from counting_tiny import batch, counter
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
 from backbones.errors import UserInputError
 from tasks.counting.tiling import MARGIN, grid, split
+from transfer.engine.training import train
 
 
 def test_tensor_mode_gives_people_per_cell():
@@ -43,7 +45,7 @@ def test_losses_are_those_of_the_padded_batch():
     assert losses["loss_count"].item() == pytest.approx(0.5 * sum(abs(e.sum()) for e in errors) / cells, rel=1e-4)
 
 
-def test_pictures_without_heads_train():
+def test_images_without_heads_train():
     model = counter(loss={"type": "BayesianLoss"})
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), 0.01))
     losses = model.train_step(batch((16, 16), (16, 16), heads=0), optimizer)
@@ -62,7 +64,7 @@ def test_training_overfits_one_batch():
 
 
 @pytest.mark.parametrize("shape", [(16, 24), (17, 23), (1, 1)])
-def test_prediction_is_the_padded_picture_cut_to_its_cells(shape):
+def test_prediction_is_the_padded_image_cut_to_its_cells(shape):
     model, data = counter().eval(), batch(shape)
     expected = model(model.data_preprocessor(data)["inputs"])[0]
     (sample,) = model.test_step(data)
@@ -72,7 +74,7 @@ def test_prediction_is_the_padded_picture_cut_to_its_cells(shape):
     assert sample.tiles == (1, 1) and sample.stride == 8
 
 
-def test_a_batch_predicts_each_picture_on_its_own_cells():
+def test_a_batch_predicts_each_image_on_its_own_cells():
     samples = counter().eval().test_step(batch((16, 24), (9, 33)))
     assert [tuple(s.pred_density.shape) for s in samples] == [(1, 2, 3), (1, 2, 5)]
 
@@ -140,3 +142,50 @@ def test_a_target_of_another_stride_is_named():
 def test_an_unknown_mode_is_named():
     with pytest.raises(ValueError, match="'guess'"):
         counter()(torch.randn(1, 3, 8, 8), mode="guess")
+
+
+def loaders(**strides):
+    """A config's data loaders whose targets have these strides."""
+    target = {"sigma": 8.0, "type": "DensityTarget"}
+    return {
+        f"{name}_dataloader": {
+            "batch_size": 1,
+            "num_workers": 0,
+            "dataset": {
+                "type": "CrowdDataset",
+                "data_root": "nowhere",
+                "pipeline": [{"type": "CrowdRandomFlip"}, {**target, "stride": stride}, {"type": "PackCrowd"}],
+            },
+        }
+        for name, stride in strides.items()
+    }
+
+
+def test_targets_of_another_stride_than_the_heads_are_refused():
+    counter().check_config(loaders(train=8, val=8))
+    counter(head={"type": "C3Head", "in_index": 0}).check_config(loaders(train=4))
+    counter().check_config({"train_dataloader": {"dataset": {"pipeline": [{"type": "PackCrowd"}]}}})
+    with pytest.raises(UserInputError) as error:
+        counter().check_config(loaders(train=8, val=16))
+    line = str(error.value)
+    assert line.startswith("config key val_dataloader.dataset.pipeline.1.stride=16: ") and "\n" not in line
+    assert "stride 8" in line and "model.backbone" in line
+
+
+def test_a_training_with_another_stride_ends_before_it_reads_data(tmp_path):
+    config = Config(
+        {
+            "model": {
+                "type": "CrowdCounter",
+                "backbone": {"type": "TinyCountingBackbone"},
+                "head": {"type": "DilatedHead", "channels": (5,)},
+                "loss": {"type": "DensityMSELoss"},
+            },
+            **loaders(train=4),
+            "train_cfg": {"max_iters": 1},
+            "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.1}},
+        }
+    )
+    with pytest.raises(UserInputError, match=r"train_dataloader\.dataset\.pipeline\.1\.stride=4: .* stride 8"):
+        train(config, work_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -34,8 +34,8 @@ visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend")]
 
 
 @pytest.fixture
-def pictures(part_a, tmp_path, monkeypatch):
-    """A config and a checkpoint in the current folder; gives the folder of the test pictures."""
+def images(part_a, tmp_path, monkeypatch):
+    """A config and a checkpoint in the current folder; gives the folder of the test images."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mmengine.device.utils.DEVICE", "cpu")
     Path("tiny.py").write_text(CONFIG.format(root=part_a))
@@ -58,7 +58,7 @@ def run(tool, *args):
     return run_command(main, list(map(str, args)))
 
 
-def test_metrics_are_those_of_the_model_itself(pictures, fused, monkeypatch):
+def test_metrics_are_those_of_the_model_itself(images, fused, monkeypatch):
     monkeypatch.setattr("sys.argv", ["tools/test.py"])
     records = {}
     for name, options in (("eager", ()), ("deployed", ("--deploy",))):
@@ -73,10 +73,10 @@ def test_metrics_are_those_of_the_model_itself(pictures, fused, monkeypatch):
         assert deployed[key] == eager[key] and deployed[key] is not None
 
 
-def test_counts_of_pictures_are_those_of_the_model_itself(pictures, fused):
+def test_counts_of_images_are_those_of_the_model_itself(images, fused):
     rows = {}
     for name, options in (("eager", ()), ("deployed", ("--deploy",))):
-        assert run("predict.py", "tiny.py", "tiny.pth", pictures, "--out", name, *options) == 0
+        assert run("predict.py", "tiny.py", "tiny.pth", images, "--out", name, *options) == 0
         assert bool(fused) == (name == "deployed")
         record = json.loads(Path(name, "predictions.json").read_text())
         assert record["deployed"] is (name == "deployed")
@@ -85,25 +85,25 @@ def test_counts_of_pictures_are_those_of_the_model_itself(pictures, fused):
     assert len(counts[0]) == 4 and counts[1] == pytest.approx(counts[0], abs=2e-3)
 
 
-def test_maps_agree(pictures):
+def test_maps_agree(images):
     model = load_model(load_config("tiny.py"), "tiny.pth")
     deployed = deploy(model)
-    for path in sorted(pictures.glob("*.jpg")):
+    for path in sorted(images.glob("*.jpg")):
         expected, given = (predict_array(one, read_image(path)).pred_density for one in (model, deployed))
         assert expected.abs().max() > 1e-3
         torch.testing.assert_close(given, expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.real_data
-def test_maps_of_whole_real_pictures_agree(real_data):
+def test_maps_of_whole_real_images_agree(real_data):
     torch.manual_seed(0)
     files = sorted((real_data / "ShanghaiTech/part_A/test_data/images").glob("*.jpg"))[:2]
-    pictures = [read_image(path) for path in files]
+    images = [read_image(path) for path in files]
     model = MODELS.build(load_config(ROOT / "configs" / "shha_small_ean_se.py").model)
-    crops = [torch.from_numpy(picture[:256, :256].transpose(2, 0, 1).copy()) for picture in pictures]
+    crops = [torch.from_numpy(image[:256, :256].transpose(2, 0, 1).copy()) for image in images]
     settle(model, model.data_preprocessor({"inputs": crops, "data_samples": None})["inputs"])
     deployed = deploy(model)
-    for picture in pictures:
-        expected, given = (predict_array(one, picture).pred_density for one in (model, deployed))
+    for image in images:
+        expected, given = (predict_array(one, image).pred_density for one in (model, deployed))
         assert expected.abs().max() > 1e-3
         torch.testing.assert_close(given, expected, atol=1e-4, rtol=0)

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from counting_files import make_shanghaitech, save_mat, save_picture
+from counting_files import make_shanghaitech, save_image, save_mat
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
 from PIL import Image
@@ -39,7 +39,7 @@ def test_item_and_metainfo(part_a):
     json.dumps(data.metainfo)
 
 
-def test_a_picture_without_heads_is_valid(part_a):
+def test_an_image_without_heads_is_valid(part_a):
     item = CrowdDataset(part_a, "test", pipeline=AUGMENT)[0]
     assert item["data_samples"].num_points == 0 and item["data_samples"].density.sum() == 0
 
@@ -72,7 +72,7 @@ def test_test_mode_stays_the_same_in_every_epoch(part_a):
     assert torch.equal(data[EpochIndex(3, 0)]["inputs"], data[EpochIndex(3, 7)]["inputs"])
 
 
-def test_cached_pictures_are_the_same_and_stay_so(part_a):
+def test_cached_images_are_the_same_and_stay_so(part_a):
     plain, cached = (CrowdDataset(part_a, "test", pipeline=AUGMENT, cache_images=c) for c in (False, True))
     for _ in range(2):
         for i in range(len(plain)):
@@ -88,7 +88,7 @@ def test_survives_the_way_to_a_worker(part_a):
 
 
 @pytest.mark.parametrize("outside, counted", [("drop", 3), ("count", 5)])
-def test_heads_outside_the_picture(part_a, outside, counted):
+def test_heads_outside_the_image(part_a, outside, counted):
     heads = np.array([[5, 5], [-0.4, 8], [60.2, 39], [-7, 3], [20, 44]])  # 60 x 40; two lie within half a pixel
     save_mat(part_a / "test_data/ground-truth/GT_IMG_1.mat", heads)
     data = CrowdDataset(part_a, "test", outside=outside)
@@ -109,7 +109,7 @@ def test_leak_of_part_a_is_known(tmp_path):
     assert CrowdDataset(part_b, "test").metainfo["leaked"] == []
 
 
-def test_pictures_come_upright(tmp_path):
+def test_images_come_upright(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
     for orientation in range(1, 9):
         exif = Image.Exif()
@@ -137,21 +137,21 @@ def test_all_kinds_of_pixels_become_rgb(tmp_path):
         (Image.fromarray(gray.astype(np.uint16) * 256 + 77), gray[..., None].repeat(3, 2)),
         (Image.fromarray(gray > 127), np.where(gray > 127, 255, 0)[..., None].repeat(3, 2)),
     ]
-    for picture, expected in cases:
-        picture.save(path)
-        np.testing.assert_array_equal(read_image(path), expected, picture.mode)
+    for image, expected in cases:
+        image.save(path)
+        np.testing.assert_array_equal(read_image(path), expected, image.mode)
     Image.fromarray(rgb).convert("CMYK").save(tmp_path / "b.jpg", quality=100)
     assert np.abs(read_image(tmp_path / "b.jpg").astype(int) - rgb).mean() < 30
 
 
-def test_broken_pictures_name_their_file(part_a):
+def test_broken_images_name_their_file(part_a):
     path = part_a / "test_data/images/IMG_2.jpg"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 4 // 5])
     data = CrowdDataset(part_a, "test")
     with pytest.raises(UserInputError, match=r"IMG_2\.jpg: cannot be decoded \(.*truncated"):
         data[1]
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     with pytest.raises(UserInputError, match=r"IMG_2\.jpg: cannot be decoded"):
         CrowdDataset(part_a, "test")
 
@@ -168,7 +168,7 @@ def test_wrong_arguments(part_a):
 
 
 def test_plain_folder(tmp_path):
-    save_picture(tmp_path / "a.png", (20, 30))
+    save_image(tmp_path / "a.png", (20, 30))
     (tmp_path / "a.csv").write_text("x,y\n30,20\n0,0\n")
     data = CrowdDataset(tmp_path, "all", layout="folder")
     assert data.metainfo["release"] is None and data.metainfo["heads"] == 2

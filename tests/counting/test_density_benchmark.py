@@ -5,17 +5,17 @@ import pytest
 
 from backbones.errors import UserInputError
 from tasks.counting import benchmark
-from tasks.counting.benchmark import Heads, measure_density, measure_density_memory, spread
+from tasks.counting.benchmark import Crowd, measure_density, measure_density_memory, spread
 from tasks.counting.benchmark_scaling import shape_of
 
 
 @pytest.fixture
-def pictures():
+def images():
     rng = np.random.default_rng(0)
-    return [Heads(rng.random((n, 2)) * (40, 30), (30, 40), np.full(n, 2.0)) for n in (4, 6)]
+    return [Crowd(rng.random((n, 2)) * (40, 30), (30, 40), np.full(n, 2.0)) for n in (4, 6)]
 
 
-def test_times_are_those_of_all_heads(pictures, monkeypatch):
+def test_times_are_those_of_all_heads(images, monkeypatch):
     """Clocked by hand: a filter takes 3 seconds, a map 0.01."""
     now = [0.0]
 
@@ -31,15 +31,15 @@ def test_times_are_those_of_all_heads(pictures, monkeypatch):
     monkeypatch.setitem(benchmark.CLOCKS, "wall", lambda: now[0])
     monkeypatch.setattr(benchmark, "gaussian_filter", filtered)
     monkeypatch.setattr(benchmark, "density_map", mapped)
-    row = measure_density("x", pictures, stride=8, adaptive=False, sample=2)
+    row = measure_density("x", images, stride=8, adaptive=False, sample=2)
     assert row["ms_per_image"] == pytest.approx(10) and row["against_ms_per_image"] == pytest.approx(15_000)
     assert row["speedup"] == pytest.approx((4 * 300 + 6 * 300) / 2) and row["speedup_total"] == pytest.approx(1500)
     assert row["mass_error"] == pytest.approx(0.25) and row["heads"] == 10 and row["images"] == 2
 
 
-def test_mass_is_exact(pictures):
+def test_mass_is_exact(images):
     for stride in (1, 8):
-        assert measure_density("x", pictures, stride=stride, adaptive=True, sample=1)["mass_error"] < 1e-5
+        assert measure_density("x", images, stride=stride, adaptive=True, sample=1)["mass_error"] < 1e-5
 
 
 def test_memory_does_not_grow_with_the_heads():
@@ -61,11 +61,11 @@ def test_shapes_have_their_pixels_in_whole_cells(megapixels):
 
 
 def test_nothing_to_measure_is_refused():
-    with pytest.raises(UserInputError, match="0 pictures"):
+    with pytest.raises(UserInputError, match="0 images"):
         measure_density("x", [], stride=8, adaptive=False)
 
 
 @pytest.mark.real_data
-def test_pictures_of_part_a(real_data):
+def test_images_of_part_a(real_data):
     few = benchmark.part_a("test", 3)
     assert len(few) == 3 and all(len(one.points) == len(one.sigma) > 0 for one in few)

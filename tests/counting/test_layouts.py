@@ -3,10 +3,11 @@ import shutil
 import numpy as np
 import pytest
 import scipy.io
-from counting_files import make_shanghaitech, save_mat, save_picture
+from counting_files import make_shanghaitech, save_image, save_mat
 
 from backbones.errors import UserInputError
-from tasks.counting.layouts import find_source, natural, select
+from tasks.counting.layouts import find_source, get_layout, select
+from tasks.counting.layouts._files import natural
 
 
 def ids(entries):
@@ -17,8 +18,8 @@ def ids(entries):
 def test_both_releases_of_shanghaitech(tmp_path, release, name):
     source = find_source(make_shanghaitech(tmp_path / name, release=release), "shanghaitech")
     assert (source.part, source.release) == (name[5], release)
-    assert ids(source.splits["train"]) == [f"IMG_{n}" for n in range(1, 11)]
-    assert source.splits["test"][1].points.name == "GT_IMG_2.mat"
+    assert ids(source.splits["train"].entries) == [f"IMG_{n}" for n in range(1, 11)]
+    assert source.splits["test"].entries[1].points.name == "GT_IMG_2.mat"
 
 
 def test_either_name_finds_either_release(tmp_path):
@@ -28,7 +29,7 @@ def test_either_name_finds_either_release(tmp_path):
     assert find_source(tmp_path / "part_B_final", "shanghaitech").root.name == "part_B"
 
 
-def test_other_pictures_in_the_layout_are_not_called_shanghaitech(tmp_path):
+def test_other_images_in_the_layout_are_not_called_shanghaitech(tmp_path):
     source = find_source(make_shanghaitech(tmp_path / "scenes"), "shanghaitech")
     assert (source.name, source.part, source.release) == ("scenes", None, None)
 
@@ -50,7 +51,7 @@ def test_test_split_alone_is_enough_for_testing(part_a):
 def test_val_is_carved_out_of_train_by_the_seed(tmp_path):
     source = find_source(make_shanghaitech(tmp_path / "part_A", train=24, test=2), "shanghaitech")
     train, val = (ids(select(source, split, val_ratio=0.1, val_seed=0)) for split in ("train", "val"))
-    assert (len(train), len(val)) == (22, 2) and sorted(train + val) == sorted(ids(source.splits["train"]))
+    assert (len(train), len(val)) == (22, 2) and sorted(train + val) == sorted(ids(source.splits["train"].entries))
     assert val == ids(select(source, "val", val_seed=0))
     assert len({tuple(ids(select(source, "val", val_seed=seed))) for seed in range(8)}) > 1
     assert len(select(source, "train", val_ratio=0)) == 24
@@ -76,24 +77,63 @@ def test_all_names_the_split(part_a):
 
 def test_ucf_folds(tmp_path):
     for n in range(1, 13):
-        save_picture(tmp_path / f"{n}.jpg")
+        save_image(tmp_path / f"{n}.jpg")
         scipy.io.savemat(tmp_path / f"{n}_ann.mat", {"annPoints": np.ones((n, 2))})
     tests = []
     for fold in range(5):
-        source = find_source(tmp_path, "ucf_cc_50", fold)
-        test, train, val = (ids(select(source, split)) for split in ("test", "train", "val"))
+        source = find_source(tmp_path, "ucf_cc_50")
+        test, train, val = (ids(select(source, split, fold=fold)) for split in ("test", "train", "val"))
         assert sorted(test + train + val, key=natural) == [str(n) for n in range(1, 13)]
         tests += test
     assert tests == [str(n) for n in range(1, 13)]
     with pytest.raises(UserInputError, match="fold=5: expected a whole number from 0 to 4"):
-        find_source(tmp_path, "ucf_cc_50", 5)
+        select(source, "test", fold=5)
+
+
+def test_a_fold_of_data_without_folds_is_refused(part_a):
+    with pytest.raises(UserInputError, match="fold=2: ShanghaiTech A has no folds"):
+        select(find_source(part_a, "shanghaitech"), "test", fold=2)
+
+
+def test_too_few_images_for_the_folds(tmp_path):
+    for n in (1, 2):
+        get_layout("ucf_cc_50").write(tmp_path, "all", n, np.zeros((8, 8, 3), np.uint8), np.ones((n, 2)))
+    with pytest.raises(UserInputError, match=r"has 2 image\(s\), expected 50; get UCF_CC_50 from"):
+        select(find_source(tmp_path, "ucf_cc_50"), "test")
+
+
+def test_jhu_as_unpacked(tmp_path):
+    for split in ("train", "val", "test"):
+        for name in ("images", "gt"):
+            (tmp_path / split / name).mkdir(parents=True)
+        save_image(tmp_path / split / "images" / "0004.jpg")
+        (tmp_path / split / "gt" / "0004.txt").write_text("")
+        (tmp_path / split / "image_labels.txt").write_text("0004,0,street,0,0\n")
+    (tmp_path / "val/gt/0004.txt").write_text("12 7 9 11 1 0\n40 33 20 25 3 1\n")
+    source, layout = find_source(tmp_path, "jhu"), get_layout("jhu")
+    (entry,) = select(source, "val")
+    assert layout.read(entry).tolist() == [[12, 7], [40, 33]]
+    (entry,) = select(source, "test")
+    assert layout.read(entry).shape == (0, 2)
+    entry.points.write_text("12 7 9 11 1\n")
+    with pytest.raises(UserInputError, match=r"0004\.txt: line 1 is .* expected 6 finite numbers: x, y, w, h, occl"):
+        layout.read(entry)
+
+
+def test_ucf_qnrf_as_unpacked(tmp_path):
+    for folder in ("Train", "Test"):
+        (tmp_path / folder).mkdir()
+        save_image(tmp_path / folder / "img_0001.jpg")
+        scipy.io.savemat(tmp_path / folder / "img_0001_ann.mat", {"annPoints": np.array([[1.0, 2.5], [60, 40]])})
+    (entry,) = select(find_source(tmp_path, "ucf_qnrf"), "test")
+    assert get_layout("ucf_qnrf").read(entry).tolist() == [[0.5, 2.0], [59.5, 39.5]]
 
 
 def test_flat_folder(tmp_path):
     for name, points in {"a.png": "a.json", "b.JPG": "b.csv", "c.bmp": "GT_c.mat", "d.jpeg": "d_ann.mat"}.items():
-        save_picture(tmp_path / name)
+        save_image(tmp_path / name)
         (tmp_path / points).write_text("[]")
-    (tmp_path / "notes.md").write_text("not a picture")
+    (tmp_path / "notes.md").write_text("not an image")
     (tmp_path / "._a.png").write_text("left by macOS")
     source = find_source(tmp_path, "folder")
     assert ids(select(source, "all")) == ["a", "b", "c", "d"]
@@ -106,14 +146,14 @@ def test_folder_with_splits_and_folders_of_points(tmp_path):
     for split in ("train", "test"):
         for name in ("images", "points"):
             (tmp_path / split / name).mkdir(parents=True)
-        save_picture(tmp_path / split / "images" / f"{split}.png")
+        save_image(tmp_path / split / "images" / f"{split}.png")
         (tmp_path / split / "points" / f"{split}.csv").write_text("1,2\n")
     source = find_source(tmp_path, "folder")
     assert ids(select(source, "test")) == ["test"] and ids(select(source, "train")) == ["train"]
 
 
-def break_picture_alone(root):
-    save_picture(root / "test_data/images/IMG_77.jpg")
+def break_image_alone(root):
+    save_image(root / "test_data/images/IMG_77.jpg")
 
 
 def break_points_alone(root):
@@ -121,41 +161,51 @@ def break_points_alone(root):
 
 
 def break_twin(root):
-    save_picture(root / "test_data/images/IMG_1.png")
+    save_image(root / "test_data/images/IMG_1.png")
 
 
 def break_empty(root):
-    for picture in (root / "test_data/images").iterdir():
-        picture.unlink()
+    for image in (root / "test_data/images").iterdir():
+        image.unlink()
 
 
 @pytest.mark.parametrize(
     "break_it, expected",
     [
-        (break_picture_alone, r"IMG_77\.jpg: has no ground truth, expected .*GT_IMG_77\.mat"),
-        (break_points_alone, r"GT_IMG_78\.mat: ground truth without a picture"),
+        (break_image_alone, r"IMG_77\.jpg: has no ground truth, expected .*GT_IMG_77\.mat"),
+        (break_points_alone, r"GT_IMG_78\.mat: ground truth without an image"),
         (break_twin, r"IMG_1\.png: IMG_1\.jpg has the same name"),
-        (break_empty, r"images: holds no picture"),
+        (break_empty, r"images: holds no image"),
     ],
 )
 def test_broken_pairs(part_a, break_it, expected):
     break_it(part_a)
-    with pytest.raises(UserInputError, match=expected):
-        find_source(part_a, "shanghaitech")
+    source = find_source(part_a, "shanghaitech")
+    assert len(select(source, "train")) == 9
+    for split in ("test", "all"):
+        with pytest.raises(UserInputError, match=expected):
+            select(source, split)
 
 
 def test_wrong_roots(tmp_path, part_a):
     with pytest.raises(
-        UserInputError, match=r"not laid out as ShanghaiTech, looked for .* part_A may be meant; get it"
+        UserInputError, match=r"not laid out as layout='shanghaitech', looked for .* part_A may be meant; get Sh"
     ):
         find_source(tmp_path, "shanghaitech")
-    with pytest.raises(UserInputError, match=r"'.*part_B' not found, looked for .*part_B_final is not there.*get it"):
+    with pytest.raises(UserInputError, match=r"'.*part_B' not found, looked for .*part_B_final is not there.*get Sh"):
         find_source(tmp_path / "part_B", "shanghaitech")
-    with pytest.raises(UserInputError, match="not laid out as UCF_CC_50"):
+    with pytest.raises(UserInputError, match=r"not laid out as layout='ucf_cc_50', .*layout='shanghaitech' fits"):
         find_source(part_a, "ucf_cc_50")
-    with pytest.raises(UserInputError, match="holds no picture"):
-        find_source(tmp_path, "folder")
     with pytest.raises(UserInputError, match="Did you mean 'shanghaitech'"):
         find_source(part_a, "shanghaitec")
     with pytest.raises(UserInputError, match="Did you mean 'train'"):
         select(find_source(part_a, "shanghaitech"), "trian")
+
+
+def test_a_folder_that_cannot_be_listed(part_a, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(part_a), "iterdir", refuse)
+    with pytest.raises(UserInputError, match=r"part_A: cannot be listed: Permission denied"):
+        find_source(part_a, "shanghaitech")

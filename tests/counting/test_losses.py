@@ -17,7 +17,7 @@ STRIDE = 8
 
 
 def batch(heights=(8, 5), widths=(8, 7), heads=(6, 0), seed=0):
-    """Predictions (N, 1, 8, 8) and targets; the second picture is smaller than the grid and holds nobody."""
+    """Predictions (N, 1, 8, 8) and targets; the second image is smaller than the grid and holds nobody."""
     rng = np.random.default_rng(seed)
     valid, truth = np.zeros((2, 2, 1, 8, 8), np.float32)
     for i, (h, w) in enumerate(zip(heights, widths, strict=True)):

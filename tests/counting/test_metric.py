@@ -86,7 +86,7 @@ def test_map_stride():
     assert map_stride((10, 17), (2, 3)) == 8
     assert map_stride((768, 1024), (96, 128)) == 8
     assert map_stride((5, 5), (5, 5)) == 1
-    with pytest.raises(ValueError, match="does not cover a picture"):
+    with pytest.raises(ValueError, match="does not cover an image"):
         map_stride((768, 1024), (96, 96))
 
 

@@ -48,7 +48,7 @@ def test_no_heads_is_valid(tmp_path):
     save_mat(tmp_path / "a.mat", np.zeros((0, 2)))
     scipy.io.savemat(tmp_path / "b.mat", {"annPoints": np.zeros((0, 0))})
     np.save(tmp_path / "a.npy", np.zeros((0, 2)))
-    for name, text in {"a.json": "[]", "a.csv": "x,y\n", "a.txt": ""}.items():
+    for name, text in {"a.json": "[]", "b.json": '{"shapes": []}', "a.csv": "x,y\n", "a.txt": ""}.items():
         (tmp_path / name).write_text(text)
     for path in tmp_path.iterdir():
         assert read_points(path).shape == (0, 2), path
@@ -66,7 +66,17 @@ WRONG = {
     "cut.npy": ("\x93NUMPY", "truncated"),
     "text.mat": ("these are no heads", "truncated or no MATLAB file"),
     "empty.mat": ("", "truncated or no MATLAB file"),
-    "picture.xml": ("<a/>", "expected a file that ends in .mat"),
+    "rectangle.json": (
+        '{"shapes": [{"shape_type": "point", "points": [[1, 2]]}, '
+        '{"shape_type": "rectangle", "points": [[1, 2], [3, 4]]}]}',
+        "shape 2 has shape_type 'rectangle', expected 'point'",
+    ),
+    "polygon.json": (
+        '{"shapes": [{"label": "person", "points": [[1, 2], [3, 4], [3, 2]], "shape_type": "polygon"}]}',
+        "shape 1 has shape_type 'polygon'",
+    ),
+    "kindless.json": ('{"shapes": [{"points": [[1, 2], [3, 4]]}]}', "shape 1 has shape_type None"),
+    "image.xml": ("<a/>", "expected a file that ends in .mat"),
 }
 
 
@@ -104,7 +114,7 @@ def test_foreign_mat(tmp_path):
     with pytest.raises(UserInputError, match="image_info is not ShanghaiTech's"):
         read_points(path)
     save_mat(path, POINTS, number=3)
-    with pytest.raises(UserInputError, match="says 3 heads and lists 2"):
+    with pytest.raises(UserInputError, match="says 3 points and lists 2"):
         read_points(path)
     save_mat(path, np.array([[1, np.nan]]))
     with pytest.raises(UserInputError, match="point 1"):

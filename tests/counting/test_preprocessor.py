@@ -9,13 +9,13 @@ from tasks.counting.preprocessor import CountingDataPreprocessor
 MEAN, STD = (0.1, 0.2, 0.3), (0.5, 0.25, 0.125)
 
 
-def test_pictures_are_normalised_and_padded_right_and_bottom_with_the_mean_colour():
+def test_images_are_normalised_and_padded_right_and_bottom_with_the_mean_colour():
     data = batch((10, 21), (16, 9))
     done = CountingDataPreprocessor(MEAN, STD, pad_divisor=8)(data)
     assert done["inputs"].shape == (2, 3, 16, 24) and done["inputs"].dtype == torch.float32
-    for picture, out in zip(data["inputs"], done["inputs"].numpy(), strict=True):
-        _, height, width = picture.shape
-        expected = (picture.numpy() / 255 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
+    for image, out in zip(data["inputs"], done["inputs"].numpy(), strict=True):
+        _, height, width = image.shape
+        expected = (image.numpy() / 255 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
         np.testing.assert_allclose(out[:, :height, :width], expected, atol=1e-5)
         assert not out[:, height:].any() and not out[:, :, width:].any()
     assert [s.image_id for s in done["data_samples"]] == ["IMG_0", "IMG_1"]
@@ -32,7 +32,7 @@ def test_a_stacked_batch_gives_the_same_as_a_list():
     assert torch.equal(processor(data)["inputs"], processor(stacked)["inputs"])
 
 
-def test_pictures_without_samples_are_taken():
+def test_images_without_samples_are_taken():
     assert CountingDataPreprocessor()({"inputs": batch((8, 8))["inputs"]})["data_samples"] is None
 
 

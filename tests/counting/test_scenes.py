@@ -31,11 +31,11 @@ def test_crowds_of_many_sizes():
     assert max(counts) > 5 * min(counts)
 
 
-def test_heads_lie_in_the_picture_and_look_smaller_further_away():
-    picture, heads = make_scene(1, 2)
-    assert picture.dtype == np.uint8
-    assert ((heads >= 0) & (heads < picture.shape[1::-1])).all()
-    assert (heads[:, 1] > 0.05 * picture.shape[0]).all()
+def test_heads_lie_in_the_image_and_look_smaller_further_away():
+    image, heads = make_scene(1, 2)
+    assert image.dtype == np.uint8
+    assert ((heads >= 0) & (heads < image.shape[1::-1])).all()
+    assert (heads[:, 1] > 0.05 * image.shape[0]).all()
 
 
 def test_a_hidden_head_is_not_annotated():
@@ -54,11 +54,11 @@ def test_written_scenes_are_laid_out_as_shanghaitech(tmp_path):
     assert seen == [1, 2, 3, 4, 5]
     info = scipy.io.loadmat(tmp_path / "out/train_data/ground-truth/GT_IMG_2.mat")["image_info"]
     heads, number = info[0, 0][0, 0][0], info[0, 0][0, 0][1]
-    picture, expected = make_scene(1, 1)
+    image, expected = make_scene(1, 1)
     np.testing.assert_allclose(heads, expected + 0.5)  # MATLAB's first pixel has its centre at 1
     assert number.item() == len(expected)
-    with Image.open(tmp_path / "out/train_data/images/IMG_2.jpg") as image:
-        assert np.abs(np.asarray(image, float) - picture).mean() < 8
+    with Image.open(tmp_path / "out/train_data/images/IMG_2.jpg") as written:
+        assert np.abs(np.asarray(written, float) - image).mean() < 8
     dataset = CrowdDataset(tmp_path / "out", split="train", val_ratio=0.25)
     assert len(dataset) == 3
     assert dataset.metainfo["part"] is None

@@ -9,7 +9,7 @@ from tasks.counting.targets import adaptive_sigma, density_map
 
 
 def by_scipy(pixels_xy, shape_hw, sigmas):
-    """What CSRNet's script does: filter a full-size picture of one head, for each head."""
+    """What CSRNet's script does: filter a full-size image of one head, for each head."""
     total = np.zeros(shape_hw)
     for (x, y), sigma in zip(pixels_xy, sigmas, strict=True):
         one = np.zeros(shape_hw)
@@ -55,7 +55,7 @@ def test_corners_and_heads_outside():
     assert density.sum() == pytest.approx(4, abs=1e-5)
 
 
-def test_padding_cells_get_no_mass_beyond_the_picture():
+def test_padding_cells_get_no_mass_beyond_the_image():
     density = density_map(np.array([[8.5, 8.5]]), (9, 9), 8, 100.0)
     np.testing.assert_allclose(density, np.outer([8 / 9, 1 / 9], [8 / 9, 1 / 9]), atol=1e-3)
 
@@ -92,7 +92,7 @@ def test_adaptive_sigma_of_few_heads():
 
 
 @pytest.mark.real_data
-def test_mass_of_every_test_picture_of_part_a(real_data):
+def test_mass_of_every_test_draw_sample_part_a(real_data):
     data = CrowdDataset(real_data / "ShanghaiTech" / "part_A", "test")
     for sample in map(data.sample, range(len(data))):
         density = density_map(sample.points, sample.shape, 8, sample.sigma)

@@ -20,7 +20,7 @@ def make(shape_hw=(30, 40), number=12, seed=0):
 
 
 def bright(shape_hw, pixels_xy):
-    """A dark picture with one bright pixel a head, heads at the pixels' centres."""
+    """A dark image with one bright pixel for each point, points at the pixels' centres."""
     image = np.zeros((*shape_hw, 3), np.uint8)
     image[pixels_xy[:, 1], pixels_xy[:, 0]] = 255
     return Sample(image, (pixels_xy + 0.5).astype(np.float32), np.ones(len(pixels_xy), np.float32), ori_shape=shape_hw)
@@ -73,7 +73,7 @@ def test_resize_follows_continuous_coordinates():
 
 
 def test_crop_at_a_scale_sees_what_scaling_and_cropping_sees():
-    """A window of half the size, enlarged twice, holds the heads at twice the distance."""
+    """A window of half the size, enlarged twice, holds the points at twice the distance."""
     points = np.array([[10, 10], [13, 14]], np.float32)
     sample = Sample(np.zeros((64, 64, 3), np.uint8), points, np.ones(2, np.float32))
     cut = T.CrowdRandomCrop(120, (2, 2))(sample, np.random.default_rng(0))
@@ -81,7 +81,7 @@ def test_crop_at_a_scale_sees_what_scaling_and_cropping_sees():
     np.testing.assert_allclose(cut.points[1] - cut.points[0], [6, 8], atol=1e-4)
 
 
-def test_small_pictures_are_enlarged_until_the_crop_fits():
+def test_small_images_are_enlarged_until_the_crop_fits():
     sample = T.CrowdRandomCrop((60, 40))(make((30, 40)), np.random.default_rng(0))
     assert sample.shape == (60, 40)
     whole = T.CrowdRandomCrop((60, 80))(make((30, 40)), np.random.default_rng(0))
@@ -126,7 +126,7 @@ def test_photometric_jitter_by_its_definition():
     np.testing.assert_allclose(gray[..., 0], expected, atol=1)
 
 
-def test_adaptive_width_comes_from_the_whole_picture_and_scales_with_it():
+def test_adaptive_width_comes_from_the_whole_image_and_scales_with_it():
     sample = make((64, 64), 30)
     wide = dict(zip(map(tuple, sample.points.tolist()), sample.sigma.tolist(), strict=True))
     cut = T.crop(sample, 10, 20, (32, 32))

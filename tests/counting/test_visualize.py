@@ -13,10 +13,10 @@ from tasks.counting.visualize import COLORMAP, draw_curve, overlay, panels, read
 
 
 def test_panels_show_input_truth_and_prediction_side_by_side():
-    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     density = np.zeros((5, 8), np.float32)
-    three = panels(picture, density, 0.0, density, 3, width=120)
-    two = panels(picture, density, 0.0, width=120)
+    three = panels(image, density, 0.0, density, 3, width=120)
+    two = panels(image, density, 0.0, width=120)
     assert three.dtype == np.uint8 and three.shape[1] == 3 * 120 + 2 * 8 and two.shape[1] == 2 * 120 + 8
     assert three.shape[0] == two.shape[0]
 
@@ -31,11 +31,11 @@ def test_panels_name_both_counts(monkeypatch):
 
 
 def test_an_overlay_is_grey_where_nobody_is_and_coloured_where_many_are():
-    picture = np.full((16, 20, 3), (200, 100, 50), np.uint8)
+    image = np.full((16, 20, 3), (200, 100, 50), np.uint8)
     density = np.zeros((2, 3), np.float32)
     density[1, 2] = 4.0
-    shown = overlay(picture, density, 8, top=4.0).astype(int)
-    assert shown.shape == picture.shape
+    shown = overlay(image, density, 8, top=4.0).astype(int)
+    assert shown.shape == image.shape
     grey = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
     low, high = (np.array(matplotlib.colormaps[COLORMAP](v)[:3]) * 255 for v in (0.0, 1.0))
     assert np.abs(shown[:8] - (0.65 * grey + 0.35 * low)).max() <= 1.5
@@ -49,7 +49,7 @@ def test_the_colour_map_rises_evenly_in_lightness():
 
 
 @pytest.mark.parametrize("shape", [(7, 500), (500, 7), (1, 1)])
-def test_odd_pictures_can_be_drawn(shape):
+def test_odd_images_can_be_drawn(shape):
     density = np.zeros((-(-shape[0] // 8), -(-shape[1] // 8)), np.float32)
     assert panels(np.zeros((*shape, 3), np.uint8), density, 0.0, width=64).size
 
@@ -80,7 +80,7 @@ class Shown:
 
 
 def validated(hook, work_dir, epoch="val"):
-    """Runs a hook over one validation of two pictures; returns the runner."""
+    """Runs a hook over one validation of two images; returns the runner."""
     runner = SimpleNamespace(visualizer=Shown(), iter=20, work_dir=str(work_dir), experiment_name="tiny_2026_01")
     model = counter().eval()
     getattr(hook, f"before_{epoch}_epoch")(runner)
@@ -96,13 +96,13 @@ def validated(hook, work_dir, epoch="val"):
 
 
 @pytest.mark.parametrize(("images", "expected"), [(0, 0), (1, 1), (5, 2)])
-def test_density_pictures_of_the_first_validation_images_are_shown(tmp_path, images, expected):
+def test_density_images_of_the_first_validation_images_are_shown(tmp_path, images, expected):
     shown = validated(DensityPictureHook(images=images), tmp_path).visualizer.images
     assert [key for key in shown] == [(f"val_IMG_{n}", 20) for n in range(expected)]
     assert all(image.dtype == np.uint8 and image.shape[1] == 3 * 480 + 16 for image in shown.values())
 
 
-def test_density_pictures_of_tests_are_an_option(tmp_path):
+def test_density_images_of_tests_are_an_option(tmp_path):
     validated(DensityPictureHook(), tmp_path, "test")
     assert not list(tmp_path.iterdir())
     validated(DensityPictureHook(test_images=1), tmp_path, "test")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import runpy
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -21,33 +19,6 @@ def environment() -> dict[str, str]:
     here = str(Path(__file__).parent)
     path = os.pathsep.join(p for p in (here, str(ROOT), os.environ.get("PYTHONPATH", "")) if p)
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR"}
-
-
-class Done(NamedTuple):
-    """What a command left: exit status, standard output, standard error."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., Done]:
-    """Runs `python tools/<name> ...` in tmp_path, within this process: starting one takes seconds."""
-    from transfer.cli import run_command
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mmengine.device.utils.DEVICE", "cpu")
-
-    def run(name: str, *args: object) -> Done:
-        argv = list(map(str, args))
-        main = runpy.run_path(str(ROOT / "tools" / name), run_name="tool")["main"]
-        monkeypatch.setattr(sys, "argv", [f"tools/{name}", *argv])
-        capsys.readouterr()
-        status = run_command(main, argv)
-        return Done(status, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from transfer.cli import run_command
 from transfer.measure import tables as report
 from transfer.measure.increment import measure_increments
 from transfer.measure.networks import find_network, reference_of, settle
-from transfer.measure.timed_models import Contender, Settings
+from transfer.measure.timed_models import Settings, TimedModel
 
 ROOT = Path(__file__).resolve().parents[2]
 EAN, SHARE, PLAIN = "resnet38_share_ean_se.standin", "resnet38_full_share_se.cifar100", "resnet38.cifar100"
@@ -81,12 +81,12 @@ def test_increments_are_paired_with_the_same_mode_of_the_plain_network(monkeypat
         SHARE: dict(eager=1.1, deployed=0.7),
     }
 
-    def times(contenders, settings):
-        one = np.array([seconds[c.name][c.mode] for c in contenders])
+    def times(models, settings):
+        one = np.array([seconds[model.name][model.mode] for model in models])
         return np.stack([[one, one, 2 * one], [one, one, 2 * one]])
 
     def prepare(name, build, size, modes, settings):
-        return [Contender(name, mode, size, 1, 1, 0.0, "contiguous", nn.Identity(), torch.zeros(1)) for mode in modes]
+        return [TimedModel(name, mode, nn.Identity(), nn.Identity(), torch.ones(4, *size)) for mode in modes]
 
     monkeypatch.setattr("transfer.measure.increment.times_of", times)
     monkeypatch.setattr("transfer.measure.increment.prepare", prepare)

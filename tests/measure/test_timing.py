@@ -4,12 +4,11 @@ import sys
 
 import numpy as np
 import pytest
-import scipy.stats
 import torch
 
 from transfer.measure.machine import describe_machine, summary
 from transfer.measure.memory import malloc_in_use, peak_memory
-from transfer.measure.timing import CLOCKS, Ratio, bootstrap_median, interleaved, paired_ratio
+from transfer.measure.timing import CLOCKS, Ratio, interleaved, paired_ratio
 
 
 def test_steps_run_in_turn_and_the_first_one_changes():
@@ -34,20 +33,6 @@ def test_the_clock_of_computing_does_not_count_sleep():
 
     times = interleaved([lambda: time.sleep(0.05)], 1, clock=CLOCKS["cpu"])
     assert times[0, 0] < 0.04
-
-
-def test_the_interval_holds_the_median_and_narrows():
-    rng = np.random.default_rng(0)
-    few, many = rng.normal(1.01, 0.05, 20), rng.normal(1.01, 0.05, 500)
-    (low, high), (inner_low, inner_high) = map(bootstrap_median, (few, many))
-    assert low <= np.median(few) <= high and inner_high - inner_low < (high - low) / 2
-    assert inner_low < 1.01 < inner_high and bootstrap_median(few) == (low, high)
-
-
-def test_the_interval_is_scipys():
-    values = np.random.default_rng(1).lognormal(0, 0.1, 60)
-    reference = scipy.stats.bootstrap((values,), np.median, method="percentile").confidence_interval
-    assert bootstrap_median(values) == pytest.approx((reference.low, reference.high), abs=0.01)
 
 
 def test_ratios_are_paired_round_by_round():

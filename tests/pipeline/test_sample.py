@@ -94,7 +94,7 @@ def test_a_search_s_folder_and_a_config_without_trainings_are_refused(written, t
 
 def test_the_command_takes_schemes_from_everywhere(written, tmp_path, monkeypatch):
     sys.path.insert(0, str(ROOT))
-    from tools import standalone as tool
+    from transfer.commands import standalone as tool
 
     asked = {}
     monkeypatch.setattr(sample, "train_sample", lambda config, picked, folder, **how: asked.update(locals()) or 0)

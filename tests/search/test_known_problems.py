@@ -10,13 +10,17 @@ import torch
 
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
-from transfer.analysis.regret import bootstrap, compare, regret_curve
-from transfer.search.known_problems import PlantedLandscape, TableProblem, all_schemes, tabulate
+from transfer.search.known_problems import PlantedLandscape, TableProblem, all_schemes
 from transfer.search.log import LoggedProblem
-from transfer.search.methods import SearchMethod, get_method
+from transfer.search.methods import get_method
 from transfer.search.objective import BlockCost, Reward, TimeReward
 from transfer.search.problem import Evaluation
-from transfer.search.session import Record, SearchResult
+
+
+def tabulated(problem):
+    """The table of all schemes of a small problem."""
+    schemes = list(all_schemes(problem.depths))
+    return TableProblem(dict(zip(schemes, problem.evaluate(schemes), strict=True)))
 
 
 @pytest.mark.parametrize("depths", [(1,), (2,), (3, 1), (4, 4), (3, 4, 2)])
@@ -73,7 +77,7 @@ def test_planted_optimum_of_another_objective_is_not_known():
 
 
 def test_table_round_trip(tmp_path):
-    table = tabulate(PlantedLandscape((3, 3)).evaluate, (3, 3))
+    table = tabulated(PlantedLandscape((3, 3)))
     table.settings = {"bn": "running"}
     table.save(tmp_path / "a.json.gz")
     table.save(tmp_path / "b.json.gz")
@@ -84,7 +88,7 @@ def test_table_round_trip(tmp_path):
 
 
 def test_table_of_a_log(tmp_path):
-    problem = tabulate(PlantedLandscape((2, 2)).evaluate, (2, 2))
+    problem = tabulated(PlantedLandscape((2, 2)))
     problem.settings = {"supernet_sha256": "f00"}
     with LoggedProblem(problem, tmp_path) as logged:
         get_method("exhaustive")().search(logged, 16, torch.Generator())
@@ -122,66 +126,3 @@ def test_rewards_by_hand():
     evaluation, scheme = Evaluation(60.0, 1.5, 10), ConnectionScheme.parse("100.1")
     assert Reward()(evaluation, scheme) == pytest.approx(60 + 2 * 0.5)
     assert Reward(lambda1=4, lambda2=0.5, loss_weight=10)(evaluation, scheme) == pytest.approx(2 + 30 - 15)
-
-
-# ---- regret
-
-
-class Listed(SearchMethod):
-    """Asks for given schemes, in order."""
-
-    def __init__(self, schemes):
-        super().__init__()
-        self.schemes = schemes
-
-    def run(self, session, generator):
-        for scheme in self.schemes:
-            session.score([scheme])
-
-
-def test_regret_curve_by_hand():
-    table = TableProblem(
-        {ConnectionScheme.parse(s): Evaluation(a, 1.0, 1) for s, a in (("00", 50), ("01", 60), ("10", 58), ("11", 70))}
-    )
-    objective = Reward(lambda1=0.0)
-    records = [Record(s, table.table[s], objective(table.table[s], s)) for s in all_schemes((2,))]
-    result = SearchResult(records[0], (), tuple(records[:3]), 0.0)
-    assert regret_curve(result, table, objective, (1, 2, 3, 9)) == [20, 10, 10, 10]
-
-
-def test_regret_is_that_of_what_looks_best_not_of_what_is():
-    landscape = PlantedLandscape((4, 4), seed=1, noise=5.0)
-    schemes = list(all_schemes((4, 4)))[:40]
-    result = Listed(schemes).search(landscape, 40, torch.Generator())
-    looks_best = max(schemes, key=lambda s: Reward()(landscape.evaluate([s])[0], s))
-    expected = landscape.optimum(Reward())[1] - landscape.truth(looks_best, Reward())
-    assert regret_curve(result, landscape, Reward(), (40,)) == [pytest.approx(expected)]
-
-
-def test_compare():
-    table = tabulate(PlantedLandscape((4, 4), seed=2).evaluate, (4, 4))
-    methods = {"random": get_method("random")(), "exhaustive": get_method("exhaustive")()}
-    rows = compare(table, methods, budgets=(4, 256), seeds=5)
-    assert [(row.method, row.n) for row in rows] == [(m, n) for m in methods for n in (4, 256)]
-    by = {(row.method, row.n): row for row in rows}
-    assert by["exhaustive", 256].regret == 0
-    assert by["random", 4].against_random == 1
-    low, high = by["random", 4].ci95
-    assert low <= by["random", 4].regret <= high and low < high
-    assert by["exhaustive", 4].against_random == pytest.approx(by["exhaustive", 4].regret / by["random", 4].regret)
-    json.dumps([row.as_dict() for row in rows])
-
-
-def test_bootstrap_interval_is_about_two_standard_errors():
-    values = np.random.default_rng(0).standard_normal(400) + 3
-    low, high = bootstrap(values)
-    error = values.std() / 20
-    assert (low, high) == pytest.approx((values.mean() - 1.96 * error, values.mean() + 1.96 * error), abs=0.02)
-    low, high = bootstrap(values, values + 3)
-    assert low < 0.5 < high
-
-
-def test_the_default_method_leaves_random_search_behind():
-    methods = {"random": get_method("random")(), "default": get_method()()}
-    rows = compare(PlantedLandscape((6, 6), seed=3), methods, budgets=(64,), seeds=3)
-    assert rows[1].against_random < 0.5

@@ -11,7 +11,7 @@ import torch
 
 from backbones.errors import RunError, UserInputError
 from backbones.scheme import ConnectionScheme
-from transfer.search.known_problems import PlantedLandscape, TableProblem, all_schemes, tabulate
+from transfer.search.known_problems import PlantedLandscape, TableProblem, all_schemes
 from transfer.search.methods import DEFAULT_METHOD, SearchMethod, get_method, list_methods
 from transfer.search.methods._quadratic import Quadratic, QuadraticRegression
 from transfer.search.objective import Reward, hypervolume, pareto_front
@@ -38,7 +38,8 @@ def generator(seed=0):
 
 @pytest.fixture(scope="module")
 def table():
-    return tabulate(PlantedLandscape(DEPTHS, seed=1).evaluate, DEPTHS)
+    schemes = list(all_schemes(DEPTHS))
+    return TableProblem(dict(zip(schemes, PlantedLandscape(DEPTHS, seed=1).evaluate(schemes), strict=True)))
 
 
 @pytest.mark.parametrize("name", asking_methods())

@@ -18,14 +18,14 @@ def palette(count: int = 256) -> list[int]:
 
 def write_mask(path: Path, ids: np.ndarray) -> None:
     """Writes ids as a palette PNG."""
-    picture = Image.fromarray(ids.astype(np.uint8))
-    picture.putpalette(palette())
+    image = Image.fromarray(ids.astype(np.uint8))
+    image.putpalette(palette())
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
+    image.save(path)
 
 
 def write_sample(root: Path, name: str, shape: tuple[int, int], seed: int, classes: int = 21) -> None:
-    """A noisy picture with one rectangle whose brightness says its class, a border of ignored pixels around it."""
+    """A noisy image with one rectangle whose brightness says its class, a border of ignored pixels around it."""
     rng = np.random.default_rng(seed)
     height, width = shape
     ids = np.zeros(shape, np.uint8)
@@ -33,10 +33,10 @@ def write_sample(root: Path, name: str, shape: tuple[int, int], seed: int, class
     top, left = rng.integers(1, height // 3), rng.integers(1, width // 3)
     ids[top - 1 : top + height // 2 + 1, left - 1 : left + width // 2 + 1] = 255
     ids[top : top + height // 2, left : left + width // 2] = label
-    picture = rng.integers(0, 40, (height, width, 3)) + (ids % 255 * 10)[..., None]
+    image = rng.integers(0, 40, (height, width, 3)) + (ids % 255 * 10)[..., None]
     folder = root / "JPEGImages"
     folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(folder / f"{name}.jpg", quality=95)
+    Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / f"{name}.jpg", quality=95)
     write_mask(root / "SegmentationClass" / f"{name}.png", ids)
 
 

@@ -39,16 +39,16 @@ def test_everything_that_is_wrong_is_named_at_once(voc):
     write_mask(voc / "SegmentationClass" / "2007_000000.png", ids)
     write_mask(voc / "SegmentationClass" / "2007_000001.png", np.zeros((56, 40)))
     Image.fromarray(np.zeros((40, 56, 3), np.uint8)).save(voc / "SegmentationClass" / "2007_000002.png")
-    picture = voc / "JPEGImages" / "2007_000003.jpg"
-    picture.write_bytes(picture.read_bytes()[:-200])
+    image = voc / "JPEGImages" / "2007_000003.jpg"
+    image.write_bytes(image.read_bytes()[:-200])
     report = check(config_of(voc))
     assert not report.sound and report.verdict == "not usable: 7 problems"
     for part in (
-        "2011_000001.jpg: the picture is missing",
+        "2011_000001.jpg: the image is missing",
         "2011_000001.png: the mask is missing",
         "2011_000002.png: the mask is missing",
         "2007_000000.png: holds the class ids 30, expected 0 to 20",
-        "2007_000001.png: the mask is 40x56, its picture 56x40",
+        "2007_000001.png: the mask is 40x56, its image 56x40",
         "2007_000002.png: its pixels are colours",
         "2007_000003.jpg: cannot be decoded",
     ):
@@ -61,16 +61,23 @@ def test_fewer_classes_make_ids_wrong(voc):
     assert len(report.problems) == 5 and "expected 0 to 2" in report.problems[0]
 
 
+def test_an_ignored_id_that_is_a_class_is_a_remark_and_one_that_no_mask_holds_a_problem(voc):
+    report = check(config_of(voc, ignore_index=20))
+    assert "ignore_index=20 is the class 'tvmonitor', which is neither trained nor counted" in report.remarks
+    (problem,) = check(config_of(voc, ignore_index=300)).problems
+    assert "ignore_index=300: expected" in problem
+
+
 def test_a_missing_list_does_not_hide_the_other_one(voc):
     (voc / "ImageSets" / "Segmentation" / "train.txt").unlink()
     report = check(config_of(voc))
     assert len(report.problems) == 1 and "train.txt: no such list" in report.problems[0] and len(report.rows) == 1
 
 
-def test_a_picture_in_train_and_val_is_a_remark(voc):
+def test_a_image_in_train_and_val_is_a_remark(voc):
     write_list(voc, "val", ["2007_000001", "2007_000005"])
     report = check(config_of(voc))
-    assert report.sound and any("2007_000001: 1 pictures are in train and val" in line for line in report.remarks)
+    assert report.sound and any("2007_000001: 1 images are in train and val" in line for line in report.remarks)
 
 
 def test_the_command_gives_a_verdict(command, voc, tmp_path):

@@ -30,9 +30,9 @@ AUGMENT = [
 def test_a_sample_is_the_file_pixel_for_pixel(voc):
     data = VOCLayoutDataset(voc, pipeline=LOAD)
     sample = data[2]
-    picture = np.asarray(Image.open(voc / "JPEGImages" / "2007_000002.jpg"))
+    image = np.asarray(Image.open(voc / "JPEGImages" / "2007_000002.jpg"))
     mask = np.asarray(Image.open(voc / "SegmentationClass" / "2007_000002.png"))
-    assert np.array_equal(sample["inputs"].numpy()[::-1].transpose(1, 2, 0), picture), "expected BGR"
+    assert np.array_equal(sample["inputs"].numpy()[::-1].transpose(1, 2, 0), image), "expected BGR"
     assert np.array_equal(sample["data_samples"].gt_sem_seg.data[0].numpy(), mask)
     assert set(np.unique(mask)) == {0, 3, 255} and len(data) == 4
     assert data.metainfo["classes"] == VOC_CLASSES and data.metainfo["list"] == "train.txt"
@@ -98,7 +98,7 @@ def _wrong_id(voc):
     write_mask(voc / "SegmentationClass" / "2007_000001.png", ids)
 
 
-def _cut_picture(voc):
+def _cut_image(voc):
     path = voc / "JPEGImages" / "2007_000001.jpg"
     path.write_bytes(path.read_bytes()[:-300])
 
@@ -114,7 +114,7 @@ def _cut_mask(voc):
         (_rgb_mask, r"2007_000001\.png: its pixels are colours.*palette"),
         (_small_mask, r"2007_000001\.png: the mask is 55x40, expected 56x40"),
         (_wrong_id, r"2007_000001\.png: holds the class ids 21, expected 0 to 20"),
-        (_cut_picture, r"2007_000001\.jpg: cannot be decoded"),
+        (_cut_image, r"2007_000001\.jpg: cannot be decoded"),
         (_cut_mask, r"2007_000001\.png: cannot be decoded"),
     ],
 )
@@ -155,16 +155,16 @@ def test_missing_data_say_where_they_were_looked_for(tmp_path, monkeypatch):
 @pytest.mark.parametrize("mode", ["P", "L"])
 def test_masks_are_read_as_ids_whatever_their_colours(tmp_path, mode):
     ids = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    picture = Image.fromarray(ids)
+    image = Image.fromarray(ids)
     if mode == "P":
-        picture.putpalette([7] * 768)
-    picture.save(tmp_path / "mask.png")
+        image.putpalette([7] * 768)
+    image.save(tmp_path / "mask.png")
     assert np.array_equal(read_mask(tmp_path / "mask.png"), ids)
     assert wrong_ids(ids, 10, ignore_index=11) == [10]
 
 
 @pytest.mark.real_data
-def test_real_pictures_go_through_the_training_pipeline(real_data):
+def test_real_images_go_through_the_training_pipeline(real_data):
     pipeline = Config.fromfile(CONFIGS / "voc_small_ean_se.py").train_dataloader.dataset.pipeline
     data = VOCLayoutDataset(real_data / "VOC_small" / "VOC2012", pipeline=pipeline)
     assert len(data) == 294

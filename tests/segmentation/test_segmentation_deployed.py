@@ -65,12 +65,12 @@ def test_masks_are_those_of_the_model_itself(checkpoint, command, fused, voc):
 
 
 @pytest.mark.real_data
-def test_maps_of_real_pictures_agree(real_data):
+def test_maps_of_real_images_agree(real_data):
     torch.manual_seed(0)
     files = sorted((real_data / "VOC_small/VOC2012/JPEGImages").glob("*.jpg"))[:2]
-    pictures = [torch.from_numpy(cv2.imread(str(file))[:96, :96].transpose(2, 0, 1).copy()) for file in files]
+    images = [torch.from_numpy(cv2.imread(str(file))[:96, :96].transpose(2, 0, 1).copy()) for file in files]
     model = MODELS.build(load_config(CONFIGS / "voc_small_ean_se.py").model)
-    inputs = model.data_preprocessor({"inputs": pictures})["inputs"]
+    inputs = model.data_preprocessor({"inputs": images})["inputs"]
     settle(model, inputs)
     with torch.no_grad():
         expected, given = model(inputs), deploy(model)(inputs)

@@ -18,21 +18,21 @@ pytestmark = pytest.mark.usefixtures("mmseg_scope")
 
 @pytest.fixture
 def files(tmp_path, voc, command):
-    """A config, a checkpoint and pictures of two sizes in the current folder."""
+    """A config, a checkpoint and images of two sizes in the current folder."""
     torch.manual_seed(0)
     config = load_config(write_config(tmp_path, voc))
     model = MODELS.build(config.model)
     torch.nn.init.normal_(model.decode_head.conv_seg.weight)
     torch.save({"state_dict": model.state_dict(), "meta": {}}, "tiny.pth")
-    Path("pictures").mkdir()
+    Path("images").mkdir()
     rng = np.random.default_rng(0)
-    Image.fromarray(rng.integers(0, 256, (80, 56, 3), np.uint8)).save("pictures/b.png")
-    Image.fromarray(rng.integers(0, 256, (16, 24), np.uint8)).save("pictures/a.jpg")
+    Image.fromarray(rng.integers(0, 256, (80, 56, 3), np.uint8)).save("images/b.png")
+    Image.fromarray(rng.integers(0, 256, (16, 24), np.uint8)).save("images/a.jpg")
     return model.eval()
 
 
-def test_pictures_become_overlays_masks_and_shares(files, command):
-    done = command("predict.py", "tiny.py", "tiny.pth", "pictures", "--out", "results/run")
+def test_images_become_overlays_masks_and_shares(files, command):
+    done = command("predict.py", "tiny.py", "tiny.pth", "images", "--out", "results/run")
     assert done.returncode == 0 and not done.stderr, done.stderr[-2000:]
     assert sorted(p.name for p in Path("results/run").iterdir()) == [
         "a_mask.png",
@@ -43,7 +43,7 @@ def test_pictures_become_overlays_masks_and_shares(files, command):
     ]
     rows = json.loads(Path("results/run/predictions.json").read_text())["predictions"]
     assert [(row["width"], row["height"]) for row in rows] == [(24, 16), (56, 80)]
-    assert len(done.stdout.splitlines()) == 2 and done.stdout.startswith("pictures/a.jpg: ")
+    assert len(done.stdout.splitlines()) == 2 and done.stdout.startswith("images/a.jpg: ")
     for row in rows:
         mask = Image.open(Path("results/run") / row["mask"])
         assert mask.mode == "P" and mask.size == (row["width"], row["height"])
@@ -53,9 +53,9 @@ def test_pictures_become_overlays_masks_and_shares(files, command):
 
 
 def test_the_mask_is_what_the_model_says(files, command):
-    command("predict.py", "tiny.py", "tiny.pth", "pictures/b.png", "--out", "out")
-    picture = cv2.imread("pictures/b.png")
-    small = cv2.resize(picture, (39, 56))[..., ::-1].astype(np.float32)  # longest side 56
+    command("predict.py", "tiny.py", "tiny.pth", "images/b.png", "--out", "out")
+    image = cv2.imread("images/b.png")
+    small = cv2.resize(image, (39, 56))[..., ::-1].astype(np.float32)  # longest side 56
     mean, std = (files.data_preprocessor.get_buffer(k).flatten().numpy() for k in ("mean", "std"))
     x = torch.from_numpy(((small - mean) / std).transpose(2, 0, 1).copy())[None]
     with torch.no_grad():
@@ -71,25 +71,25 @@ def test_the_mask_is_what_the_model_says(files, command):
     ("arguments", "named"),
     [
         (("tiny.py", "tiny.pth", "nowhere.jpg"), "nowhere.jpg"),
-        (("tiny.py", "missing.pth", "pictures"), "missing.pth"),
-        (("tiny.py", "other.pth", "pictures"), "other.pth"),
-        (("tiny.py", "tiny.pth", "pictures/a.jpg", "cut.jpg"), "cut.jpg"),
+        (("tiny.py", "missing.pth", "images"), "missing.pth"),
+        (("tiny.py", "other.pth", "images"), "other.pth"),
+        (("tiny.py", "tiny.pth", "images/a.jpg", "cut.jpg"), "cut.jpg"),
     ],
 )
 def test_wrong_input_is_one_line_and_leaves_nothing(files, command, arguments, named):
     torch.save({"state_dict": {"weight": torch.zeros(1)}, "meta": {}}, "other.pth")
-    Path("cut.jpg").write_bytes(Path("pictures/a.jpg").read_bytes()[:-40])
+    Path("cut.jpg").write_bytes(Path("images/a.jpg").read_bytes()[:-40])
     done = command("predict.py", *arguments, "--out", "out")
     assert done.returncode == 2 and not Path("out").exists() and not list(Path().glob(".out*"))
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and named in done.stderr
 
 
 def test_an_overlay_blends_colours_and_leaves_background_alone():
-    picture = np.full((4, 6, 3), 100, np.uint8)
+    image = np.full((4, 6, 3), 100, np.uint8)
     ids = np.zeros((4, 6), np.uint8)
     ids[:, 3:] = 1
     ids[0, 5] = 255
-    drawn = overlay(picture, ids, [(0, 0, 0), (200, 0, 0)])
+    drawn = overlay(image, ids, [(0, 0, 0), (200, 0, 0)])
     assert (drawn[:, :3] == 100).all() and (drawn[0, 5] == 100).all()
     assert (drawn[1:, 3:] == (155, 45, 45)).all()
 

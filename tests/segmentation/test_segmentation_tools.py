@@ -44,9 +44,9 @@ def test_training_testing_and_an_exact_continuation(command, config, tmp_path):
     assert record["data"]["images"] == 3 and record["data"]["list"] == "val.txt" and record["tta"] is False
     assert json.loads((tmp_path / "tta.json").read_text())["tta"] is True
 
-    other = 'meta = dict(classes=["a", "b"])\nfor loader in (train_dataloader, test_dataloader):\n'
     other = "model['decode_head']['num_classes'] = model['auxiliary_head']['num_classes'] = 2\n"
-    other += "meta = dict(classes=['a', 'b'])\ntest_dataloader['dataset']['metainfo'] = meta\n"
+    other += "for loader in (train_dataloader, val_dataloader):\n"
+    other += "    loader['dataset']['metainfo'] = dict(classes=['a', 'b'])\n"
     write_config(tmp_path, tmp_path / "VOC2012", "two", other)
     done = command("test.py", "two.py", work / "iter_4.pth", "--out", "two.json")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and not (tmp_path / "two.json").exists()

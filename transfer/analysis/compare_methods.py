@@ -1,25 +1,34 @@
-"""Search methods against each other on problems whose optimum is known: `tools/benchmark.py search`."""
+"""Search methods against each other on problems whose optimum is known: `tools/benchmark.py search`.
+
+Regret is how far a method stays behind the optimum, at equal numbers of distinct evaluations, over many seeds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from backbones.errors import UserInputError
-from transfer.analysis.regret import BUDGETS, SEEDS, bootstrap, compare
+from backbones.scheme import ConnectionScheme
+from transfer.measure import markdown
+from transfer.measure.statistics import Values, percentile_interval, resampled
 from transfer.pipeline.artefacts import TABLE
 from transfer.search.known_problems import PlantedLandscape, TableProblem
 from transfer.search.log import LOG_NAME
 from transfer.search.methods import DEFAULT_METHOD, SearchMethod, get_method, list_methods
 from transfer.search.objective import Objective, Reward
-from transfer.search.problem import settings_of
+from transfer.search.problem import SearchProblem, settings_of
+from transfer.search.session import SearchResult
 
 PLANTED = "planted"
+BUDGETS = (32, 64, 128, 256)
+SEEDS = 20
+RESAMPLES = 2000
 
 
 def known_problem(name: str | Path) -> Any:
@@ -49,7 +58,7 @@ def known_problem(name: str | Path) -> Any:
     return table
 
 
-def contestants(names: Sequence[str] | None = None, objective: Objective | None = None) -> dict[str, SearchMethod]:
+def pick_methods(names: Sequence[str] | None = None, objective: Objective | None = None) -> dict[str, SearchMethod]:
     """Methods that ask for evaluations, each with its default settings; `ean` also in its two other variants.
 
     Args:
@@ -69,7 +78,113 @@ def contestants(names: Sequence[str] | None = None, objective: Objective | None 
     return found
 
 
-def contest(
+class KnownProblem(SearchProblem, Protocol):
+    """A search problem whose optimum is known (see `transfer.search.known_problems`)."""
+
+    def truth(self, scheme: ConnectionScheme, objective: Objective) -> float:
+        """What a scheme is worth, free of noise."""
+        ...
+
+    def optimum(self, objective: Objective) -> tuple[ConnectionScheme, float]:
+        """The best scheme and its value, free of noise."""
+        ...
+
+
+@dataclass(frozen=True)
+class Regret:
+    """Mean regret of a method after `n` distinct evaluations, in units of the objective.
+
+    Attributes:
+        method: its name.
+        n: distinct evaluations.
+        regret: mean over seeds.
+        ci95: bootstrap interval of the mean over seeds.
+        against_random: the mean divided by that of random search, None where random search was not run.
+        against_random_ci95: its bootstrap interval; seeds are drawn for both methods separately.
+        seeds: number of searches.
+        seconds: mean duration of a whole search.
+    """
+
+    method: str
+    n: int
+    regret: float
+    ci95: tuple[float, float]
+    against_random: float | None
+    against_random_ci95: tuple[float, float] | None
+    seeds: int
+    seconds: float
+
+
+def regret_curve(
+    result: SearchResult, problem: KnownProblem, objective: Objective, budgets: Sequence[int] = BUDGETS
+) -> list[float]:
+    """Regret after each number of evaluations: the optimum minus the truth of the scheme that looks best by then.
+
+    A search that ended early keeps what it had.
+    """
+    optimum, curve = problem.optimum(objective)[1], []
+    for n in budgets:
+        best = max(result.log[:n], key=lambda record: record.value)
+        curve.append(optimum - problem.truth(best.scheme, objective))
+    return curve
+
+
+def compare(
+    problem: KnownProblem,
+    methods: Mapping[str, SearchMethod],
+    *,
+    budgets: Sequence[int] = BUDGETS,
+    seeds: int = SEEDS,
+    progress: Callable[[str], None] = lambda line: None,
+) -> list[Regret]:
+    """Runs each method once for each seed, for the greatest budget, and gives its regrets at all budgets.
+
+    Args:
+        problem: with a known optimum.
+        methods: by the name to show; with one called `"random"`, the others are also put in relation to it.
+        budgets: ascending numbers of distinct evaluations.
+        seeds: searches of each method, with generators seeded 0, 1, ...
+        progress: is told of each method that is done.
+
+    Returns:
+        One for each method and budget, in that order.
+    """
+    curves, seconds = {}, {}
+    for name, method in methods.items():
+        results = [method.search(problem, max(budgets), torch.Generator().manual_seed(seed)) for seed in range(seeds)]
+        curves[name] = np.array([regret_curve(result, problem, method.objective, budgets) for result in results])
+        seconds[name] = float(np.mean([result.seconds for result in results]))
+        progress(f"{name}: {seeds} searches of {seconds[name]:.1f} s")
+    return [
+        _regret(name, n, curves[name][:, i], curves["random"][:, i] if "random" in curves else None, seconds[name])
+        for name in methods
+        for i, n in enumerate(budgets)
+    ]
+
+
+def _regret(name: str, n: int, regrets: np.ndarray, random: np.ndarray | None, seconds: float) -> Regret:
+    ratio = None if random is None or not random.mean() else float(regrets.mean() / random.mean())
+    return Regret(
+        method=name,
+        n=n,
+        regret=float(regrets.mean()),
+        ci95=_interval(np.mean, regrets),
+        against_random=ratio,
+        against_random_ci95=None if ratio is None or random is None else _interval(_ratio_of_means, regrets, random),
+        seeds=len(regrets),
+        seconds=seconds,
+    )
+
+
+def _ratio_of_means(values: Values, divisor: Values, axis: int) -> Values:
+    return values.mean(axis) / np.maximum(divisor.mean(axis), 1e-12)
+
+
+def _interval(statistic: Callable[..., Values], *samples: Values) -> tuple[float, float]:
+    return percentile_interval(resampled(statistic, *samples, resamples=RESAMPLES))
+
+
+def regret_rows(
     name: str,
     problem: Any,
     methods: dict[str, SearchMethod],
@@ -78,33 +193,39 @@ def contest(
     seeds: int = SEEDS,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
-    """Regret of each method on one problem: a row a method and budget (see `transfer.analysis.regret.Regret`)."""
+    """Regret of each method on one problem: a row for each method and budget, with the keys of `Regret`."""
     largest = 2 ** sum(problem.depths)
     budgets = [n for n in budgets if n <= largest] or [largest]
     rows = compare(problem, methods, budgets=budgets, seeds=seeds, progress=progress)
     settings = settings_of(problem)
-    return [{"name": row.method, "problem": str(name), **row.as_dict(), "settings": settings} for row in rows]
+    return [{"name": row.method, "problem": str(name), **asdict(row), "settings": settings} for row in rows]
 
 
 def as_markdown(rows: Sequence[dict[str, Any]], budget: int = 128) -> str:
-    """One table: a line a method, best first; regret and interval at each budget, and in relation to random search."""
+    """One line for each method, best first; regret and interval at each budget, and in relation to random search."""
     budgets = sorted({row["n"] for row in rows})
     budget = budget if budget in budgets else budgets[-1]
     by = {(row["method"], row["n"]): row for row in rows}
-    names = sorted({row["method"] for row in rows}, key=lambda name: by[name, budget]["regret"])
+    names = {row["method"] for row in rows}
+    ranked = sorted(names, key=lambda name: [*(by[name, n]["regret"] for n in (budget, *budgets)), name])
     head = ["method", *(f"n = {n}" for n in budgets), f"of random's at {budget}", "s a search"]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name in names:
-        cells = [f"**{name}**" if name == DEFAULT_METHOD else name]
-        for n in budgets:
-            low, high = by[name, n]["ci95"]
-            cells.append(f"{by[name, n]['regret']:.2f} ({low:.2f} to {high:.2f})")
-        ratio = by[name, budget]["against_random"]
-        interval = by[name, budget]["against_random_ci95"]
-        cells.append("-" if ratio is None else f"{ratio:.2f} ({interval[0]:.2f} to {interval[1]:.2f})")
-        cells.append(f"{by[name, budget]['seconds']:.1f}")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    lines = [
+        [
+            f"**{name}**" if name == DEFAULT_METHOD else name,
+            *(_with_interval(by[name, n]["regret"], by[name, n]["ci95"]) for n in budgets),
+            _with_interval(by[name, budget]["against_random"], by[name, budget]["against_random_ci95"]),
+            f"{by[name, budget]['seconds']:.1f}",
+        ]
+        for name in ranked
+    ]
+    return markdown.table(head, lines)
+
+
+def _with_interval(value: float | None, ends: tuple[float, float] | None) -> str:
+    return "-" if value is None or ends is None else f"{value:.2f} ({markdown.interval(ends, '.2f')})"
+
+
+# ---- what supernet methods return
 
 
 @dataclass(frozen=True)
@@ -171,7 +292,7 @@ def regret_of_returned(
         cost = Cost(
             method=name,
             regret=float(regrets.mean()),
-            ci95=bootstrap(regrets),
+            ci95=_interval(np.mean, regrets),
             passes=float(np.mean([result.images for result in results])) / images,
             seeds=seeds,
             seconds=float(np.mean([result.seconds for result in results])),
@@ -183,12 +304,9 @@ def regret_of_returned(
 
 
 def costs_as_markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """A line a method, cheapest first."""
-    lines = ["| method | regret | supernet passes | s a search |", "|---|---|---|---|"]
-    for row in sorted(rows, key=lambda row: row["passes"]):
-        low, high = row["ci95"]
-        lines.append(
-            f"| {row['name']} | {row['regret']:.2f} ({low:.2f} to {high:.2f}) | {row['passes']:.1f} "
-            f"| {row['seconds']:.1f} |"
-        )
-    return "\n".join(lines)
+    """One line for each method, cheapest first."""
+    lines = [
+        [row["name"], _with_interval(row["regret"], row["ci95"]), f"{row['passes']:.1f}", f"{row['seconds']:.1f}"]
+        for row in sorted(rows, key=lambda row: row["passes"])
+    ]
+    return markdown.table(("method", "regret", "supernet passes", "s a search"), lines)

@@ -1,4 +1,4 @@
-"""The pictures of a search's report: PNG, colours that the colour-blind and grey printers tell apart."""
+"""The figures of a search's report."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from transfer.analysis.tickets import CONVERGED, Convergence, RatioGroup, ScoreSet
+from transfer.measure.figure import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, new_figure
 from transfer.search.objective import FrontPoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BLUE, ORANGE, GREEN, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#000000", "#7F7F7F"
-PURPLE, YELLOW, SKY = "#CC79A7", "#E69F00", "#56B4E9"  # with the others: Okabe and Ito
 STYLES = (
     (BLUE, "o", "-"),
     (ORANGE, "s", "--"),
@@ -29,15 +28,14 @@ STYLES = (
     (SKY, "X", "-."),
     (GREY, "*", "-"),
 )
-DPI = 120
 OVER = 10
 """Steps over which p-bar is averaged, as a step of one scheme says little."""
 LEAST_FOR_VIOLIN = 5
 """Fewer points are only drawn as points: a density would be invented."""
 
 
-class Point(NamedTuple):
-    """A scheme's accuracies in percent, by the supernet and stand-alone."""
+class Accuracies(NamedTuple):
+    """Of a scheme in percent, by the supernet and stand-alone."""
 
     name: str
     supernet: float
@@ -45,7 +43,7 @@ class Point(NamedTuple):
 
 
 @contextmanager
-def pictures(
+def panels(
     path: str | Path, size: tuple[float, float], columns: int = 1, legend: str = "best"
 ) -> Iterator[tuple[Axes, ...]]:
     """Axes beside each other to draw on; the PNG is written at the end.
@@ -56,31 +54,26 @@ def pictures(
         columns: number of axes.
         legend: its place in each of them that has labels; `"outside"`: one for all, of the first one's labels.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    row = tuple(figure.subplots(1, columns, squeeze=False)[0])
-    for axes in row:
-        axes.grid(alpha=0.3)
-        axes.set_axisbelow(True)
-    yield row
-    if legend == "outside":
-        columns = int(size[0] // 3.5)  # inches that a label takes
-        shown = row[0].get_legend_handles_labels()
-        figure.legend(*shown, loc="outside lower center", ncols=columns, frameon=False, fontsize="small")
-    else:
+    with new_figure(path, size) as figure:
+        row = tuple(figure.subplots(1, columns, squeeze=False)[0])
         for axes in row:
-            if axes.get_legend_handles_labels()[0]:
-                axes.legend(framealpha=0.85, edgecolor="none", fontsize="small", loc=legend)
-    figure.savefig(path, dpi=DPI, format="png")
+            axes.grid(alpha=0.3)
+            axes.set_axisbelow(True)
+        yield row
+        if legend == "outside":
+            columns = int(size[0] // 3.5)  # inches that a label takes
+            shown = row[0].get_legend_handles_labels()
+            figure.legend(*shown, loc="outside lower center", ncols=columns, frameon=False, fontsize="small")
+        else:
+            for axes in row:
+                if axes.get_legend_handles_labels()[0]:
+                    axes.legend(framealpha=0.85, edgecolor="none", fontsize="small", loc=legend)
 
 
 @contextmanager
-def picture(path: str | Path, size: tuple[float, float] = (7.0, 4.2), legend: str = "best") -> Iterator[Axes]:
-    """One pair of axes to draw on, as `pictures` has them."""
-    with pictures(path, size, legend=legend) as (axes,):
+def panel(path: str | Path, size: tuple[float, float] = (7.0, 4.2), legend: str = "best") -> Iterator[Axes]:
+    """One pair of axes to draw on, as `panels` has them."""
+    with panels(path, size, legend=legend) as (axes,):
         yield axes
 
 
@@ -93,7 +86,7 @@ def draw_progress(path: str | Path, accuracies: Sequence[float], best: int | Non
         best: place of the scheme that the search returned, 0-based.
     """
     at = np.arange(1, len(accuracies) + 1)
-    with picture(path) as axes:
+    with panel(path) as axes:
         axes.plot(at, accuracies, ".", color=GREY, markersize=4, label="evaluated scheme")
         axes.step(at, list(accumulate(accuracies, max)), where="post", color=BLUE, label="best accuracy so far")
         if best is not None:
@@ -103,7 +96,7 @@ def draw_progress(path: str | Path, accuracies: Sequence[float], best: int | Non
 
 def draw_scores(path: str | Path, sets: Sequence[ScoreSet], depths: Sequence[int]) -> None:
     """Connection scores of sets of schemes with their regression lines (LTH4SA, Fig. 3); lines between stages."""
-    with picture(path, legend="outside") as axes:
+    with panel(path, legend="outside") as axes:
         for (colour, marker, line), group in zip(STYLES, sets, strict=False):
             blocks = np.arange(1, len(group.scores) + 1)
             label = f"{group.name} (N={group.count}), slope {group.trend.slope:+.4f}"
@@ -125,7 +118,7 @@ def draw_violins(
         full: accuracy with every block connected, dotted.
         plain: accuracy with none, dashed.
     """
-    with picture(path, (max(7.0, 0.55 * len(groups) + 1.5), 4.2)) as axes:
+    with panel(path, (max(7.0, 0.55 * len(groups) + 1.5), 4.2)) as axes:
         for place, group in enumerate(groups):
             _violin(axes, place, group.accuracies)
         if full is not None:
@@ -153,12 +146,12 @@ def _violin(axes: Axes, place: int, accuracies: np.ndarray) -> None:
 
 def draw_p_bar(path: str | Path, searches: Mapping[str, Convergence]) -> None:
     """p-bar over the steps of one or several searches (LTH4SA, Fig. 5), by their names."""
-    with picture(path, legend="lower right") as axes:
+    with panel(path, legend="lower right") as axes:
         plot_p_bar(axes, searches)
 
 
 def plot_p_bar(axes: Axes, searches: Mapping[str, Convergence]) -> None:
-    """p-bar over steps, a line a search: the mean over the last steps, and each step's in a faint line behind it."""
+    """p-bar over steps, a line for each search: the mean over the last steps, and behind it each step, faint."""
     for (colour, marker, line), (name, search) in zip(itertools.cycle(STYLES), searches.items(), strict=False):
         steps = [snapshot.step for snapshot in search.snapshots]
         p_bar = [snapshot.p_bar for snapshot in search.snapshots]
@@ -172,7 +165,7 @@ def plot_p_bar(axes: Axes, searches: Mapping[str, Convergence]) -> None:
 
 def draw_front(path: str | Path, found: Sequence[FrontPoint], front: Sequence[FrontPoint]) -> None:
     """Accuracy against cost: all evaluated schemes whose cost is known, and the front."""
-    with picture(path) as axes:
+    with panel(path) as axes:
         if found:
             costs, accuracies = [p.cost for p in found], [p.accuracy for p in found]
             axes.plot(costs, accuracies, ".", color=GREY, markersize=4, label="evaluated scheme")
@@ -182,11 +175,11 @@ def draw_front(path: str | Path, found: Sequence[FrontPoint], front: Sequence[Fr
         axes.set(xlabel="cost", ylabel="accuracy by the supernet (%)")
 
 
-def draw_correlation(path: str | Path, points: Sequence[Point], metric: str) -> None:
-    """Stand-alone accuracy over the supernet's, a named point a scheme."""
-    with picture(path) as axes:
-        middle = sum(point.supernet for point in points) / len(points)
-        for name, supernet, alone in points:
+def draw_correlation(path: str | Path, schemes: Sequence[Accuracies], metric: str) -> None:
+    """Stand-alone accuracy over the supernet's, a named point for each scheme."""
+    with panel(path) as axes:
+        middle = sum(one.supernet for one in schemes) / len(schemes)
+        for name, supernet, alone in schemes:
             side = {"xytext": (-6, 4), "ha": "right"} if supernet > middle else {"xytext": (6, 4)}
             axes.plot(supernet, alone, "o", color=BLUE)
             axes.annotate(name, (supernet, alone), textcoords="offset points", fontsize="small", **side)

@@ -21,14 +21,13 @@ from transfer.measure.latency import LATENCY, LatencyTable
 from transfer.pipeline.artefacts import (
     SEARCH,
     STANDALONE,
-    Entry,
     Run,
+    Search,
     read_evaluations,
     read_increments,
     read_runs,
     read_search,
 )
-from transfer.search.objective import FrontPoint
 from transfer.search.problem import Evaluation
 
 
@@ -38,15 +37,9 @@ class SearchOutcome:
 
     Attributes:
         work_dir: where it lies.
-        values: `search.json` as it is.
-        depths: residual blocks of each stage.
+        search: `search.json`.
         evaluations: what the search asked for, in that order, each scheme once.
         others: further schemes of the same log.
-        best: the search's best.
-        candidates: what it hands on to stand-alone training, best first.
-        front: schemes that no other beats in both accuracy and cost; empty where none was recorded.
-        hypervolume: of the front: `value`, the reference point `accuracy` and `cost`, and `of`, what cost is; empty
-            where none was recorded.
         convergence: what the trace tells of a controller, None where it has none.
         runs: stand-alone trainings that have ended.
         best_alone: the candidate of the greatest stand-alone validation accuracy, None until they have been trained.
@@ -55,14 +48,9 @@ class SearchOutcome:
     """
 
     work_dir: Path
-    values: Mapping[str, Any]
-    depths: tuple[int, ...]
+    search: Search
     evaluations: Mapping[ConnectionScheme, Evaluation]
     others: Mapping[ConnectionScheme, Evaluation]
-    best: Entry
-    candidates: tuple[Entry, ...]
-    front: tuple[FrontPoint, ...]
-    hypervolume: Mapping[str, Any]
     convergence: Convergence | None
     runs: tuple[Run, ...]
     best_alone: ConnectionScheme | None
@@ -70,9 +58,14 @@ class SearchOutcome:
     latency: LatencyTable | None
 
     @property
+    def depths(self) -> tuple[int, ...]:
+        """Residual blocks of each stage."""
+        return self.search.depths
+
+    @property
     def chosen(self) -> ConnectionScheme:
         """The best by stand-alone training where that is known, else the search's best."""
-        return self.best_alone or self.best.scheme
+        return self.best_alone or self.search.best.scheme
 
     @property
     def known(self) -> dict[ConnectionScheme, Evaluation]:
@@ -81,7 +74,7 @@ class SearchOutcome:
 
     def in_supernet(self, run: Run) -> bool:
         """Whether a run's network is part of the supernet: its modules are shared alike, or it has none."""
-        alike = (run.sharing, run.attention) == (self.values["sharing"], self.values["attention"])
+        alike = (run.sharing, run.attention) == (self.search.sharing, self.search.attention)
         return alike or run.scheme.connected == 0
 
     def supernet_accuracy(self, run: Run) -> float | None:
@@ -106,15 +99,10 @@ class SearchOutcome:
         timed = (work_dir / LATENCY).is_file()
         return cls(
             work_dir=work_dir,
-            values=search.values,
-            depths=search.depths,
+            search=search,
             evaluations={scheme: known[scheme] for scheme in order},
             others={scheme: evaluation for scheme, evaluation in known.items() if scheme not in order},
-            best=search.best,
-            candidates=search.candidates,
-            front=search.front,
-            hypervolume=search.hypervolume,
-            convergence=_convergence(search.trace, search.depths, work_dir),
+            convergence=_convergence(search, work_dir),
             runs=runs,
             best_alone=best_alone,
             increments=read_increments(work_dir),
@@ -122,8 +110,8 @@ class SearchOutcome:
         )
 
 
-def _convergence(trace: tuple[Mapping[str, Any], ...], depths: tuple[int, ...], work_dir: Path) -> Convergence | None:
+def _convergence(search: Search, work_dir: Path) -> Convergence | None:
     try:
-        return read_trace(trace, depths)
+        return read_trace(search.trace, search.depths)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserInputError(f"{work_dir / SEARCH}: key 'trace' is not what a search notes: {error}") from error

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-RESAMPLES = 10_000
+from transfer.measure.statistics import Values, percentile_interval, resampled
+
 MOST_PERMUTATIONS = 50_000
 """Up to so many, which is eight pairs, all permutations are gone through; beyond, so many are drawn."""
 
@@ -20,8 +19,6 @@ LEAST_TO_DECIDE = 8
 
 SHARES = (0.01, 0.05, 0.10)
 """Of the schemes, for which `Agreement` counts how many of the best are the same."""
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -111,10 +108,8 @@ class Predictions:
     def __init__(self, values: Mapping[str, ArrayLike], target: ArrayLike) -> None:
         self._target = np.asarray(target, float)
         self._values = {name: np.asarray(value, float) for name, value in values.items()}
-        n = len(self._target)
-        self._drawn = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
         self._known: dict[str, Prediction] = {}
-        self._ranks = {name: self._resampled(value, ranks=True) for name, value in self._values.items()}
+        self._ranks = {name: self._resampled(_spearman, name) for name in values}
 
     def __getitem__(self, name: str) -> Prediction:
         if name not in self._known:
@@ -124,10 +119,10 @@ class Predictions:
     def _prediction(self, name: str) -> Prediction:
         value, target = self._values[name], self._target
         return Prediction(
-            _correlation(value, target),
-            _interval(self._resampled(value, ranks=False)),
-            _correlation(_ranked(value), _ranked(target)),
-            _interval(self._ranks[name]),
+            float(_pearson(value, target)),
+            percentile_interval(self._resampled(_pearson, name)),
+            float(_spearman(value, target)),
+            percentile_interval(self._ranks[name]),
             permutation_p(value, target),
         )
 
@@ -139,7 +134,7 @@ class Predictions:
         """
         a, b = self[first], self[second]
         verdict, reason = self._verdict((first, a), (second, b))
-        paired = _interval(self._ranks[second] - self._ranks[first])
+        paired = percentile_interval(self._ranks[second] - self._ranks[first])
         return Comparison(verdict, reason, b.spearman - a.spearman, paired)
 
     def _verdict(self, *named: tuple[str, Prediction]) -> tuple[str, str]:
@@ -153,10 +148,9 @@ class Predictions:
             return "undecided", f"the better coefficient may be chance (P = {high.p:.3f})"
         return better, f"its interval lies above that of {worse}"
 
-    def _resampled(self, value: Values, *, ranks: bool) -> Values:
+    def _resampled(self, coefficient: Callable[..., Values], name: str) -> Values:
         """The coefficient of each resample; nan where it holds one value only."""
-        a, b = value[self._drawn], self._target[self._drawn]
-        return _correlation(_ranked(a), _ranked(b)) if ranks else _correlation(a, b)
+        return resampled(coefficient, self._values[name], self._target, paired=True)
 
 
 def permutation_p(first: ArrayLike, second: ArrayLike) -> float:
@@ -164,41 +158,47 @@ def permutation_p(first: ArrayLike, second: ArrayLike) -> float:
 
     Exact for up to eight pairs, else by 50,000 drawn permutations; nan where one list holds a single value only.
     """
-    a, b = _ranked(np.asarray(first, float)), _ranked(np.asarray(second, float))
-    found = abs(_correlation(a, b))
-    exact = math.factorial(len(a)) <= MOST_PERMUTATIONS
-    if math.isnan(found):
+    from scipy import stats
+
+    a, b = (stats.rankdata(np.asarray(values, float)) for values in (first, second))
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
         return math.nan
-    if exact:
-        shuffled = np.array(list(itertools.permutations(a)))
-    else:
-        shuffled = np.random.default_rng(0).permuted(np.tile(a, (MOST_PERMUTATIONS, 1)), axis=1)
-    # Permutations with the coefficient itself differ from it by rounding.
-    reached = int((np.abs(_correlation(shuffled, b)) >= found - 1e-12).sum())
-    return reached / len(shuffled) if exact else (reached + 1) / (len(shuffled) + 1)
+    test = stats.permutation_test(
+        (a,), lambda some, axis: np.abs(_pearson(some, b)), permutation_type="pairings", alternative="greater",
+        n_resamples=MOST_PERMUTATIONS, random_state=np.random.default_rng(0),
+    )  # fmt: skip
+    return float(test.pvalue)
 
 
-def _correlation(first: Values, second: Values) -> Any:
-    """Pearson's coefficient along the last axis, nan where one side is constant; a float for two lists."""
+def _pearson(first: Values, second: Values, axis: int = -1) -> Values:
+    """Pearson's coefficient along the last axis, nan where one side is constant."""
     a = first - first.mean(-1, keepdims=True)
     b = second - second.mean(-1, keepdims=True)
     flat = (np.ptp(first, -1) == 0) | (np.ptp(second, -1) == 0)  # where rounding may have left some spread in a and b
     scale = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
-    found = np.where(flat, np.nan, (a * b).sum(-1) / np.where(flat, 1.0, scale))
-    return found if found.ndim else float(found)
+    return np.where(flat, np.nan, (a * b).sum(-1) / np.where(flat, 1.0, scale))
 
 
-def _ranked(values: Values) -> Values:
+def _spearman(first: Values, second: Values, axis: int = -1) -> Values:
     from scipy import stats
 
-    return stats.rankdata(values, axis=-1)
+    return _pearson(stats.rankdata(first, axis=-1), stats.rankdata(second, axis=-1))
 
 
-def _interval(found: Values) -> tuple[float, float]:
-    if np.isnan(found).all():
-        return math.nan, math.nan
-    low, high = np.nanpercentile(found, (2.5, 97.5))
-    return float(low), float(high)
+def fisher_interval(value: float, n: int, variance: float = 1.0) -> tuple[float, float] | None:
+    """95 % interval of a correlation coefficient: tanh(atanh(value) +- 1.96 sqrt(variance / (n - 3))).
+
+    Args:
+        value: the coefficient.
+        n: number of pairs; None is returned for fewer than four.
+        variance: of Fisher's transform, times n - 3; 1 for Pearson.
+    """
+    if n < 4:
+        return None
+    if abs(value) >= 1:
+        return value, value
+    reach = 1.959963984540054 * math.sqrt(variance / (n - 3))
+    return math.tanh(math.atanh(value) - reach), math.tanh(math.atanh(value) + reach)
 
 
 @dataclass(frozen=True)

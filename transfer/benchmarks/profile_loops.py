@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,11 +70,11 @@ def profile_training(
 def profile_evaluation(
     config: Config, *, limit: int | None = None, clock: str = "wall", device: str = "cpu", seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Evaluates the test pictures of a config with random weights; parts are data, network and metric.
+    """Evaluates the test images of a config with random weights; parts are data, network and metric.
 
     Args:
         config: as `load_config` gives it.
-        limit: batches (as a rule of one picture) to evaluate, the first of the data set; None for all.
+        limit: batches (as a rule of one image) to evaluate, the first of the data set; None for all.
         clock, device, seed: as in `profile_training`.
 
     Returns:
@@ -101,11 +101,6 @@ def profile_evaluation(
         runner.test()
     circumstances = {"batch": int(config.test_dataloader.batch_size or 1), "images": watch.images}
     return _rows(watch.laps, "ms_per_image", watch.images, "test", config, clock, circumstances)
-
-
-def share(rows: Sequence[dict[str, Any]], part: str) -> float:
-    """Percent of the whole that the parts beginning with `part` take."""
-    return sum(row["share_percent"] for row in rows if row["name"].startswith(part))
 
 
 def _check_positive(option: str, value: int) -> None:
@@ -213,7 +208,7 @@ def _watch_network(timer: PartTimer, model: nn.Module) -> None:
 def _rows(
     laps: Laps, unit: str, count: int, mode: str, config: Config, clock: str, circumstances: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """A row a part, in the order in which they first ran, and the whole."""
+    """A row for each part, in the order in which they first ran, and the whole."""
     names = dict.fromkeys(name for lap in laps for name in lap)
     seconds = {name: sum(lap.get(name, 0.0) for lap in laps) for name in names}
     whole = sum(seconds.values())

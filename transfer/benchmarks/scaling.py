@@ -6,20 +6,21 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from backbones.files import atomic_path
 from transfer.benchmarks.search_speed import draw_schemes, noise, supernet
+from transfer.measure.figure import COLOURS, new_figure
 from transfer.measure.timed_models import Settings
-from transfer.measure.timing import CLOCKS, interleaved, synchroniser
 from transfer.search.supernet.evaluator import TrieEvaluator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 NETWORK = "resnet38_full_share_se.cifar100"
 SIDE = 16
-"""Pixels of the pictures that schemes are evaluated on: a quarter of CIFAR's, so that 10,000 take seconds."""
+"""Pixels of the images that schemes are evaluated on: a quarter of CIFAR's, so that 10,000 take seconds."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,12 @@ def measure_scaling(series: Sequence[Series], settings: Settings) -> list[dict[s
         Rows with `name`, `mode`, `unit`, `n` (the size), `seconds` (median), `slope` (fitted to the whole series: 1 is
         linear), `last_slope` (between the two greatest sizes, None for a single one), `rounds`, `clock`, `threads`.
     """
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
-    waiting, clock = synchroniser(settings.device), CLOCKS[settings.clock]
+    settings.set_threads()
     rows = []
     for one in series:
         works = [one.work(size) for size in one.sizes]
         works[0]()  # warms up
-        times = interleaved(works, settings.rounds * settings.repeats, synchronise=waiting, clock=clock)
-        seconds = np.median(times, axis=0)
+        seconds = np.median(settings.seconds(works, device=settings.device), axis=0)
         for size, taken in zip(one.sizes, seconds, strict=True):
             rows.append(
                 {
@@ -65,9 +63,7 @@ def measure_scaling(series: Sequence[Series], settings: Settings) -> list[dict[s
                     "seconds": float(taken),
                     "slope": slope(one.sizes, seconds),
                     "last_slope": slope(one.sizes[-2:], seconds[-2:]),
-                    "rounds": len(times),
-                    "clock": settings.clock,
-                    "threads": torch.get_num_threads(),
+                    **settings.as_row(),
                 }
             )
     return rows
@@ -89,7 +85,7 @@ def search_series(schemes: Sequence[int], images: Sequence[int], settings: Setti
 
     Args:
         schemes: numbers of random schemes, each set holding the one before.
-        images: numbers of pictures, in batches of `settings.batch`.
+        images: numbers of images, in batches of `settings.batch`.
         settings: batch, device and seed.
     """
     net = supernet(NETWORK, noise(max(2, settings.batch), SIDE, settings)[0], settings.seed)
@@ -110,27 +106,23 @@ def search_series(schemes: Sequence[int], images: Sequence[int], settings: Setti
 
 
 def draw_scaling(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
-    """Seconds against size on logarithmic scales, a panel a unit, fitted slopes in the legends; a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    """Seconds against size on logarithmic scales, a panel for each unit, fitted slopes in the legends; a PNG."""
     units = list(dict.fromkeys(row["unit"] for row in rows))
-    figure = Figure(figsize=(3.4 * len(units), 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, unit in zip(np.atleast_1d(figure.subplots(1, len(units))), units, strict=True):
-        names = dict.fromkeys(row["name"] for row in rows if row["unit"] == unit)
-        for name, colour in zip(names, itertools.cycle(("#0072B2", "#D55E00", "#009E73")), strict=False):
-            found = [row for row in rows if (row["unit"], row["name"]) == (unit, name)]
-            sizes, seconds = np.array([row["n"] for row in found]), np.array([row["seconds"] for row in found])
-            exponent = found[0]["slope"]
-            told = name if exponent is None else f"{name}: slope {exponent:.2f}"
-            axes.loglog(sizes, seconds, "o", color=colour, label=told)
-            if exponent is not None:
-                level = np.exp(np.mean(np.log(seconds)) - exponent * np.mean(np.log(sizes)))
-                axes.loglog(sizes, level * sizes**exponent, "-", color=colour, linewidth=0.8)
-        axes.set_xlabel(unit)
-        axes.set_ylabel("seconds")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    with new_figure(path, (3.4 * len(units), 3.4)) as figure:
+        for axes, unit in zip(figure.subplots(1, len(units), squeeze=False)[0], units, strict=True):
+            names = dict.fromkeys(row["name"] for row in rows if row["unit"] == unit)
+            for name, colour in zip(names, itertools.cycle(COLOURS), strict=False):
+                _plot(axes, name, [row for row in rows if (row["unit"], row["name"]) == (unit, name)], colour)
+            axes.set(xlabel=unit, ylabel="seconds")
+            axes.grid(alpha=0.3)
+            axes.legend(fontsize=7)
+
+
+def _plot(axes: Axes, name: str, rows: Sequence[dict[str, Any]], colour: str) -> None:
+    """The times of one series, and the line of its slope."""
+    sizes, seconds = (np.array([row[key] for row in rows]) for key in ("n", "seconds"))
+    exponent = rows[0]["slope"]
+    axes.loglog(sizes, seconds, "o", color=colour, label=name if exponent is None else f"{name}: slope {exponent:.2f}")
+    if exponent is not None:
+        level = np.exp(np.mean(np.log(seconds)) - exponent * np.mean(np.log(sizes)))
+        axes.loglog(sizes, level * sizes**exponent, "-", color=colour, linewidth=0.8)

@@ -19,7 +19,7 @@ from transfer.engine.allocator import keep_freed_memory
 from transfer.measure.memory import peak_memory
 from transfer.measure.networks import settle
 from transfer.measure.timed_models import Settings
-from transfer.measure.timing import CLOCKS, interleaved, paired_ratio, synchroniser
+from transfer.measure.timing import paired_ratio
 from transfer.search.problem import Evaluation
 from transfer.search.supernet.evaluator import TrieEvaluator
 
@@ -29,11 +29,11 @@ ALL = 0
 MOST = 2**16
 
 
-def supernet(name: str, pictures: Tensor, seed: int = 0) -> AttentionResNet:
-    """A registered network as a supernet in inference mode, with random weights and the statistics of `pictures`."""
+def supernet(name: str, images: Tensor, seed: int = 0) -> AttentionResNet:
+    """A registered network as a supernet in inference mode, with random weights and the statistics of `images`."""
     torch.manual_seed(seed)
     net = create_backbone(name, supernet=True, num_classes=10)
-    return settle(net.to(pictures.device, memory_format=torch.channels_last), pictures)
+    return settle(net.to(images.device, memory_format=torch.channels_last), images)
 
 
 def draw_schemes(depths: Sequence[int], count: int, seed: int = 0) -> list[ConnectionScheme]:
@@ -55,12 +55,12 @@ def draw_schemes(depths: Sequence[int], count: int, seed: int = 0) -> list[Conne
 
 
 def measure_trie(name: str, *, schemes: int, size: int, sample: int, settings: Settings) -> dict[str, Any]:
-    """Evaluates schemes by the trie, and a sample of them one at a time, in turns, on the same batch of pictures.
+    """Evaluates schemes by the trie, and a sample of them one at a time, in turns, on the same batch of images.
 
     Args:
         name: registered network with SAMs.
         schemes: how many random ones; `ALL` for every one.
-        size: side of the pictures.
+        size: side of the images.
         sample: schemes that are evaluated one at a time; their time is extrapolated to all.
         settings: how to time.
 
@@ -72,7 +72,7 @@ def measure_trie(name: str, *, schemes: int, size: int, sample: int, settings: S
     Raises:
         UserInputError: a number that does not fit.
     """
-    evaluator, wanted, (pictures, labels) = _problem(name, schemes, size, settings)
+    evaluator, wanted, (images, labels) = _problem(name, schemes, size, settings)
     rng = np.random.default_rng(settings.seed)
     picked = [wanted[i] for i in rng.permutation(len(wanted))[: max(1, sample)]]
     seen: dict[str, list[Evaluation]] = {}
@@ -81,14 +81,12 @@ def measure_trie(name: str, *, schemes: int, size: int, sample: int, settings: S
         seen["together"] = evaluator.evaluate(wanted)
 
     def alone() -> None:
-        seen["alone"] = [evaluate_alone(evaluator.net, scheme, pictures, labels) for scheme in picked]
+        seen["alone"] = [evaluate_alone(evaluator.net, scheme, images, labels) for scheme in picked]
 
-    waiting, clock = synchroniser(settings.device), CLOCKS[settings.clock]
     evaluator.evaluate(wanted[:2])  # warms up
     before = evaluator.blocks.run, evaluator.blocks.alone
-    rounds = settings.rounds * settings.repeats
-    times = interleaved([together, alone], rounds, synchronise=waiting, clock=clock)
-    run, one_by_one = ((now - then) // rounds for now, then in zip(_counts(evaluator), before, strict=True))
+    times = settings.seconds([together, alone], device=settings.device)
+    run, one_by_one = ((now - then) // settings.runs for now, then in zip(_counts(evaluator), before, strict=True))
     times[:, 1] *= len(wanted) / len(picked)
     ratio = paired_ratio(times[:, 1], times[:, 0], settings.seed)
     found = dict(zip(wanted, seen["together"], strict=True))
@@ -106,12 +104,9 @@ def measure_trie(name: str, *, schemes: int, size: int, sample: int, settings: S
         "against": "one at a time" + (f", extrapolated from {len(picked)}" if len(picked) < len(wanted) else ""),
         "sample": len(picked),
         "alone_seconds": float(np.median(times[:, 1])),
-        "speedup": ratio.median,
-        "speedup_ci95": [ratio.low, ratio.high],
+        **ratio.as_row("speedup"),
         "difference": max(deviations),
-        "rounds": rounds,
-        "clock": settings.clock,
-        "threads": torch.get_num_threads(),
+        **settings.as_row(),
     }
 
 
@@ -121,7 +116,7 @@ def measure_trie_memory(name: str, *, schemes: Sequence[int], size: int, setting
     Args:
         name: registered network with SAMs.
         schemes: numbers of random schemes.
-        size: side of the pictures.
+        size: side of the images.
         settings: batch, device and seed.
 
     Returns:
@@ -130,8 +125,8 @@ def measure_trie_memory(name: str, *, schemes: Sequence[int], size: int, setting
     """
     rows = []
     for count in schemes:
-        evaluator, wanted, (pictures, _) = _problem(name, count, size, settings)
-        levels = _level_bytes(evaluator.net, pictures)
+        evaluator, wanted, (images, _) = _problem(name, count, size, settings)
+        levels = _level_bytes(evaluator.net, images)
         peak = peak_memory(lambda e=evaluator, w=wanted: e.evaluate(w), settings.device)
         row = {"name": name, "mode": "memory", "batch": settings.batch, "size": size, "schemes": len(wanted)}
         rows.append(
@@ -140,11 +135,11 @@ def measure_trie_memory(name: str, *, schemes: Sequence[int], size: int, setting
     return rows
 
 
-def evaluate_alone(net: AttentionResNet, scheme: ConnectionScheme, pictures: Tensor, labels: Tensor) -> Evaluation:
+def evaluate_alone(net: AttentionResNet, scheme: ConnectionScheme, images: Tensor, labels: Tensor) -> Evaluation:
     """What a search without a trie does: sets the scheme, and runs the whole network."""
     net.scheme = scheme
     with torch.inference_mode():
-        logits = net(pictures.contiguous(memory_format=torch.channels_last))
+        logits = net(images.contiguous(memory_format=torch.channels_last))
         correct = 100 * float((logits.argmax(1) == labels).double().mean())
         return Evaluation(accuracy=correct, loss=float(F.cross_entropy(logits, labels)), n=len(labels))
 
@@ -156,8 +151,7 @@ def _problem(
     if schemes < 0 or size < 1:
         raise UserInputError(f"--schemes {schemes}, --size {size}: expected 1 or more")
     keep_freed_memory()
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    settings.set_threads()
     batch = noise(settings.batch, size, settings)
     net = supernet(name, noise(max(2, settings.batch), size, settings)[0], settings.seed)
     evaluator = TrieEvaluator(net, [batch], channels_last=True)
@@ -165,20 +159,20 @@ def _problem(
 
 
 def noise(count: int, size: int, settings: Settings) -> tuple[Tensor, Tensor]:
-    """Pictures (count, 3, size, size) and labels of ten classes."""
+    """Images (count, 3, size, size) and labels of ten classes."""
     generator = torch.Generator().manual_seed(settings.seed)
-    pictures = torch.randn(count, 3, size, size, generator=generator)
-    return pictures.to(settings.device), torch.randint(0, 10, (count,), generator=generator).to(settings.device)
+    images = torch.randn(count, 3, size, size, generator=generator)
+    return images.to(settings.device), torch.randint(0, 10, (count,), generator=generator).to(settings.device)
 
 
 def _counts(evaluator: TrieEvaluator) -> tuple[int, int]:
     return evaluator.blocks.run, evaluator.blocks.alone
 
 
-def _level_bytes(net: AttentionResNet, pictures: Tensor) -> list[int]:
+def _level_bytes(net: AttentionResNet, images: Tensor) -> list[int]:
     """Bytes of one batch before the first block and after each."""
     with torch.inference_mode():
-        x = net.stem(pictures.contiguous(memory_format=torch.channels_last))
+        x = net.stem(images.contiguous(memory_format=torch.channels_last))
         found = [x.nbytes]
         for stage, depth in enumerate(net.arch.depths):
             for block in range(depth):

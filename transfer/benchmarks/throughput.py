@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from backbones.errors import UserInputError
 from transfer.engine.allocator import keep_freed_memory
 from transfer.measure.memory import malloc_in_use
 from transfer.measure.networks import find_network
-from transfer.measure.timed_models import Contender, Settings, prepare, times_of
+from transfer.measure.timed_models import Settings, TimedModel, prepare, times_of
 from transfer.measure.timing import paired_ratio
 
 TIMM = ("resnet50", "seresnet50")
@@ -33,13 +32,14 @@ def measure_throughput(
 
     Args:
         names: registered names of ours.
-        size: side of the pictures.
+        size: side of the images.
         settings: how to time.
 
     Returns:
         Rows with `name`, `mode`, `batch`, `size`, `ms_per_image`, `images_per_second`, `against` (timm's
         SE-ResNet-50, eager), `increment_percent` with `ci95`, `speedup` with `speedup_ci95` (how many times as fast
-        as that, under the same malloc), `malloc` (see `malloc_in_use`), `rounds`, `clock` and `threads`.
+        as that, under the same malloc), `malloc` (see `malloc_in_use`), `parameters`,
+        `memory_format`, `rounds`, `clock` and `threads`.
 
     Raises:
         UserInputError: unknown name, or timm is not installed.
@@ -47,22 +47,32 @@ def measure_throughput(
     settings = settings or Settings(batch=8)
     builders = {f"timm {name}": (lambda name=name: _timm(name), ("eager",)) for name in TIMM}
     builders.update({name: (find_network(name).build, ("eager", "deployed")) for name in names})
-    contenders = [
-        contender
+    models = [
+        model
         for name, (build, modes) in builders.items()
-        for contender in prepare(name, build, size, modes, settings)
+        for model in prepare(name, build, (3, size, size), modes, settings)
     ]
-    rows = _rows(contenders, settings)
+    rows = _rows(models, settings)
     if malloc_in_use() == "default" and keep_freed_memory():
-        rows += _rows(contenders, settings)
+        rows += _rows(models, settings)
     return rows
 
 
-def _rows(contenders: Sequence[Contender], settings: Settings) -> list[dict[str, Any]]:
-    columns = times_of(contenders, settings).reshape(-1, len(contenders)).T
-    seconds = dict(zip(((c.name, c.mode) for c in contenders), columns, strict=True))
-    against, malloc = seconds[AGAINST, "eager"], malloc_in_use()
-    return [{**_row(c, seconds[c.name, c.mode], against, settings), "malloc": malloc} for c in contenders]
+def _rows(models: Sequence[TimedModel], settings: Settings) -> list[dict[str, Any]]:
+    columns = times_of(models, settings).reshape(-1, len(models)).T
+    against = next(own for model, own in zip(models, columns, strict=True) if model.name == AGAINST)
+    malloc = malloc_in_use()
+    return [
+        {
+            **model.as_row(own, settings),
+            "images_per_second": settings.batch / float(np.median(own)),
+            "against": f"{AGAINST}, eager",
+            **paired_ratio(own, against, settings.seed).percent.as_row("increment_percent", "ci95"),
+            **paired_ratio(against, own, settings.seed).as_row("speedup"),
+            "malloc": malloc,
+        }
+        for model, own in zip(models, columns, strict=True)
+    ]
 
 
 def _timm(name: str) -> nn.Module:
@@ -71,25 +81,3 @@ def _timm(name: str) -> nn.Module:
     except ImportError as error:
         raise UserInputError("throughput needs timm: pip install timm") from error
     return timm.create_model(name)
-
-
-def _row(contender: Contender, own: np.ndarray, against: np.ndarray, settings: Settings) -> dict[str, Any]:
-    median = float(np.median(own)) / settings.batch
-    slower = paired_ratio(own, against, settings.seed).percent
-    faster = paired_ratio(against, own, settings.seed)
-    return {
-        "name": contender.name,
-        "mode": contender.mode,
-        "batch": settings.batch,
-        "size": contender.size,
-        "ms_per_image": 1000 * median,
-        "images_per_second": 1 / median,
-        "against": f"{AGAINST}, eager",
-        "increment_percent": slower.median,
-        "ci95": [slower.low, slower.high],
-        "speedup": faster.median,
-        "speedup_ci95": [faster.low, faster.high],
-        "rounds": len(own),
-        "clock": settings.clock,
-        "threads": torch.get_num_threads(),
-    }

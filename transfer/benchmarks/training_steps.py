@@ -16,7 +16,7 @@ from backbones.registry import create_backbone
 from transfer.engine.allocator import keep_freed_memory
 from transfer.measure.memory import peak_memory
 from transfer.measure.timed_models import Settings
-from transfer.measure.timing import CLOCKS, interleaved, paired_ratio, synchroniser
+from transfer.measure.timing import paired_ratio
 
 NAME, PLAIN, TIMM = "resnet50_share_ean_se.standin", "resnet50.imagenet", "seresnet50"
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -45,7 +45,7 @@ def measure_training_steps(
         name: registered name of the trunk.
         against: registered name that it is held against.
         timm: timm's name of another one; None for none.
-        size: side of the pictures.
+        size: side of the images.
         settings: how to time.
 
     Returns:
@@ -59,8 +59,7 @@ def measure_training_steps(
     if size < 1:
         raise UserInputError(f"--size {size}: expected 1 or more")
     keep_freed_memory()
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    settings.set_threads()
     builders = {name: lambda: create_backbone(name, num_classes=CLASSES)}
     builders[against] = lambda: create_backbone(against, num_classes=CLASSES)
     if timm is not None:
@@ -69,9 +68,7 @@ def measure_training_steps(
     trained = [
         _Trained(key, form, _step(build, form, batch, settings)) for key, build in builders.items() for form in FORMATS
     ]
-    rounds = settings.rounds * settings.repeats
-    waiting, clock = synchroniser(settings.device), CLOCKS[settings.clock]
-    times = interleaved([one.step for one in trained], rounds, warm_up=1, synchronise=waiting, clock=clock)
+    times = settings.seconds([one.step for one in trained], warm_up=1, device=settings.device)
     return [*_rows(trained, times, size, settings), *_memory(name, batch, size, settings)]
 
 
@@ -85,19 +82,19 @@ def _timm(name: str) -> nn.Module:
 
 def _batch(size: int, settings: Settings) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(settings.seed)
-    pictures = torch.randn(settings.batch, 3, size, size, generator=generator)
+    images = torch.randn(settings.batch, 3, size, size, generator=generator)
     labels = torch.randint(0, CLASSES, (settings.batch,), generator=generator)
-    return pictures.to(settings.device), labels.to(settings.device)
+    return images.to(settings.device), labels.to(settings.device)
 
 
 def _step(build: Callable[[], nn.Module], form: str, batch: tuple[Tensor, Tensor], settings: Settings) -> Step:
     torch.manual_seed(settings.seed)
     model = build().to(settings.device, memory_format=FORMATS[form]).train()
-    pictures, labels = batch[0].contiguous(memory_format=FORMATS[form]), batch[1]
+    images, labels = batch[0].contiguous(memory_format=FORMATS[form]), batch[1]
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
 
     def step() -> None:
-        loss = F.cross_entropy(model(pictures), labels)
+        loss = F.cross_entropy(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -120,9 +117,7 @@ def _rows(trained: Sequence[_Trained], times: np.ndarray, size: int, settings: S
             "ms_per_image": 1000 * float(np.median(own)) / settings.batch,
             "ms_per_step": 1000 * float(np.median(own)),
             "against": None,
-            "rounds": len(own),
-            "clock": settings.clock,
-            "threads": torch.get_num_threads(),
+            **settings.as_row(),
         }
         others = [key for key in columns if key[0] != first] if one.name == first else []
         rows += [{**row, **_compared(own, columns[key], key, settings.seed)} for key in others] or [row]
@@ -134,10 +129,8 @@ def _compared(own: np.ndarray, other: np.ndarray, key: tuple[str, str], seed: in
     return {
         "against": key[0],
         "against_format": key[1],
-        "ratio": ratio.median,
-        "ratio_ci95": [ratio.low, ratio.high],
-        "increment_percent": ratio.percent.median,
-        "ci95": [ratio.percent.low, ratio.percent.high],
+        **ratio.as_row("ratio"),
+        **ratio.percent.as_row("increment_percent", "ci95"),
     }
 
 

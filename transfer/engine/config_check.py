@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from backbones.errors import UserInputError, did_you_mean
 from backbones.files import disk_full
+from transfer.engine.config_files import find_config
 
 ROOTS = tuple(value for value in vars(registries).values() if isinstance(value, Registry))
 
@@ -35,21 +36,12 @@ TOP = frozenset(
 
 
 def load_config(path: str | Path, options: Iterable[str] = ()) -> Config:
-    """Reads the config file and applies `key=value` options.
+    """Reads a config, a file or one of ours by name (see `find_config`), and applies `key=value` options.
 
     Raises:
         UserInputError: no such file (with close matches), a file that cannot be read, an unknown key.
     """
-    file = Path(path)
-    if not file.is_file():
-        known = sorted(str(p) for p in Path("configs").glob("*.py"))
-        stems = {Path(p).stem: p for p in known}
-        near = did_you_mean(file.stem, stems)
-        for stem, full in stems.items():
-            near = near.replace(repr(stem), repr(full))
-        raise UserInputError(
-            f"config {str(path)!r} does not exist, expected a .py file, such as those in configs/.{near}"
-        )
+    file = find_config(path)
     try:
         config = Config.fromfile(str(file))
     except UserInputError:

@@ -28,7 +28,8 @@ def duration(seconds: float) -> str:
 
 def repeat_command(extra: Iterable[str] = ()) -> str:
     """The command line as typed, with `extra` behind it."""
-    return shlex.join(["python", *sys.argv, *extra])
+    program = sys.argv[0].split() if sys.argv[0].startswith("ean ") else ["python", sys.argv[0]]
+    return shlex.join([*program, *sys.argv[1:], *extra])
 
 
 def resume_command() -> str:

@@ -161,7 +161,13 @@ def prepare(
     launcher: str = "none",
     training: bool = True,
 ) -> Config:
-    """Completes a config in place: the engine's loop, sampler and hooks, seed, work directory, distribution."""
+    """Completes a config in place: the engine's loop, sampler and hooks, seed, work directory, distribution.
+
+    A module that the config's `custom_imports` names may offer `complete_config(config)`, which is called first.
+    """
+    imports = (config.get("custom_imports") or {}).get("imports") or ()
+    for name in [imports] if isinstance(imports, str) else imports:
+        getattr(sys.modules.get(name), "complete_config", lambda config: None)(config)
     config.work_dir, config.launcher = str(work_dir), launcher
     apply_seed(config, seed)
     _add_hooks(config)
@@ -274,9 +280,15 @@ def _distribute(config: Config) -> None:
 
 
 def build_runner(config: Config) -> TransferRunner:
-    """Builds the runner; the model with it, data sets and optimiser when it trains or tests."""
+    """Builds the runner; the model with it, data sets and optimiser when it trains or tests.
+
+    A model that has `check_config(config)` may refuse what the rest of the config says, before any data are read.
+    """
     logging.raiseExceptions = False  # a full disk is reported once, by the command
     # mmengine shares logs and message hubs between runners of one name, and names them by the second.
     stem = Path(config.filename).stem if config.filename else "run"
     config.setdefault("experiment_name", f"{stem}_{next(_runs)}")
-    return TransferRunner.from_cfg(config)
+    runner = TransferRunner.from_cfg(config)
+    if check := getattr(bare(runner.model), "check_config", None):
+        check(config.to_dict())
+    return runner

@@ -19,12 +19,12 @@ def number(key: str, digits: int = 2, flags: str = ",") -> Cell:
     >>> number("ms", 1)({"ms": 1234.56}), number("ms")({})
     ('1,234.6', '–')
     """
-    return lambda row: NONE if row.get(key) is None else f"{row[key]:{flags}.{digits}f}"
+    return lambda row: markdown.number(row.get(key), f"{flags}.{digits}f", none=NONE)
 
 
 def interval(key: str, digits: int = 2, flags: str = ",") -> Cell:
     """Both ends of an interval, as `number` has them; a dash for None."""
-    return lambda row: " to ".join(f"{end:{flags}.{digits}f}" for end in row[key]) if row.get(key) else NONE
+    return lambda row: markdown.interval(row.get(key), f"{flags}.{digits}f", none=NONE)
 
 
 def text(key: str) -> Cell:
@@ -34,7 +34,7 @@ def text(key: str) -> Cell:
 
 def significant(key: str, digits: int = 3) -> Cell:
     """A number with so many significant digits; a dash for None."""
-    return lambda row: NONE if row.get(key) is None else f"{row[key]:.{digits}g}"
+    return lambda row: markdown.number(row.get(key), f".{digits}g", none=NONE)
 
 
 def as_markdown(rows: Sequence[Row], columns: dict[str, Cell]) -> str:

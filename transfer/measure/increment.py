@@ -6,15 +6,14 @@ compared is the ratio within a round, so that other load on the machine falls on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from transfer.engine.allocator import keep_freed_memory
-from transfer.measure.networks import Network, find_network, reference_of
-from transfer.measure.timed_models import Contender, Settings, check_modes, prepare, times_of
+from transfer.measure.networks import TimedNetwork, find_network, reference_of
+from transfer.measure.timed_models import Settings, TimedModel, check_modes, prepare, times_of
 from transfer.measure.timing import paired_ratio
 
 
@@ -32,7 +31,7 @@ def measure_increments(
         names: registered names and configs of tasks; the networks that they are held against come by themselves.
         against: name or config of the network to hold all of them against; default the plain one of the same make,
             for a config the same model on the plain trunk.
-        size: side of the pictures; default the card's, for configs that of the training crops.
+        size: side of the images; default the card's, for configs that of the training crops.
         modes: some of `eager`, `deployed`, `compiled`.
         settings: how to time.
 
@@ -52,70 +51,50 @@ def measure_increments(
     networks = {name: find_network(name) for name in names}
     references = {name: reference_of(network, against) for name, network in networks.items()}
     everything = {network.name: network for network in (*references.values(), *networks.values())}
-    contenders = [
-        contender
+
+    def side(network: TimedNetwork) -> int:
+        return network.size if size is None else size
+
+    models = [
+        model
         for network in everything.values()
-        for contender in prepare(network.name, network.build, network.size if size is None else size, modes, settings)
+        for model in prepare(network.name, network.build, (3, side(network), side(network)), modes, settings)
     ]
-    times = times_of(contenders, settings)
-    held_against = {name: reference.name for name, reference in references.items() if reference.name != name}
-    table = _Table(contenders, times, held_against, everything, settings)
-    return [table.row(contender) for contender in contenders]
+    times = {(m.name, m.mode): s for m, s in zip(models, np.moveaxis(times_of(models, settings), 2, 0), strict=True)}
+    held = {name: reference.name for name, reference in references.items() if reference.name != name}
+    return [_row(model, everything[model.name], held.get(model.name), times, settings) for model in models]
 
 
-class _Table:
-    """Rows from times (repeats, rounds, contenders)."""
+def _row(
+    model: TimedModel,
+    network: TimedNetwork,
+    against: str | None,
+    times: Mapping[tuple[str, str], np.ndarray],
+    settings: Settings,
+) -> dict[str, Any]:
+    """A row from the seconds (repeats, rounds) of each network and mode."""
+    own = times[model.name, model.mode]
+    return {
+        **model.as_row(own, settings),
+        "against": against,
+        **_increment(own, times[against, model.mode] if against else None, settings.seed),
+        "published_percent": dict(network.published),
+        **_against_eager(own, times.get((against or model.name, "eager")), settings.seed),
+        "top1": network.top1,
+        "peak_memory_mb": model.peak_memory() / 1e6,
+        "difference": model.difference(),
+    }
 
-    def __init__(
-        self,
-        contenders: Sequence[Contender],
-        times: np.ndarray,
-        against: dict[str, str],
-        networks: dict[str, Network],
-        settings: Settings,
-    ) -> None:
-        self.against, self.networks, self.settings = against, networks, settings
-        self.times = {(c.name, c.mode): times[:, :, column] for column, c in enumerate(contenders)}
 
-    def row(self, contender: Contender) -> dict[str, Any]:
-        name, network, settings = contender.name, self.networks[contender.name], self.settings
-        seconds = np.median(self.times[name, contender.mode])
-        return {
-            "name": name,
-            "mode": contender.mode,
-            "batch": settings.batch,
-            "size": contender.size,
-            "ms_per_image": 1000 * float(seconds) / settings.batch,
-            "against": self.against.get(name),
-            **self._increment(contender),
-            "published_percent": dict(network.published),
-            **self._against_eager(contender),
-            "parameters": contender.parameters,
-            "top1": network.top1,
-            "peak_memory_mb": contender.peak_memory / 1e6,
-            "memory_format": contender.memory_format,
-            "difference": contender.difference,
-            "rounds": settings.rounds * settings.repeats,
-            "clock": settings.clock,
-            "threads": torch.get_num_threads(),
-        }
+def _increment(own: np.ndarray, others: np.ndarray | None, seed: int) -> dict[str, Any]:
+    if others is None:
+        return {"increment_percent": None, "ci95": None, "repeats": []}
+    ratio = paired_ratio(own.ravel(), others.ravel(), seed).percent
+    repeats = [100 * (float(np.median(a / b)) - 1) for a, b in zip(own, others, strict=True)]
+    return {**ratio.as_row("increment_percent", "ci95"), "repeats": repeats}
 
-    def _increment(self, contender: Contender) -> dict[str, Any]:
-        reference = self.against.get(contender.name)
-        if reference is None:
-            return {"increment_percent": None, "ci95": None, "repeats": []}
-        own, others = self.times[contender.name, contender.mode], self.times[reference, contender.mode]
-        ratio = paired_ratio(own.ravel(), others.ravel(), self.settings.seed).percent
-        return {
-            "increment_percent": ratio.median,
-            "ci95": [ratio.low, ratio.high],
-            "repeats": [100 * (float(np.median(a / b)) - 1) for a, b in zip(own, others, strict=True)],
-        }
 
-    def _against_eager(self, contender: Contender) -> dict[str, Any]:
-        eager = self.times.get((self.against.get(contender.name, contender.name), "eager"))
-        if eager is None:
-            return {"time_against_eager": None, "time_against_eager_ci95": None}
-        own = self.times[contender.name, contender.mode]
-        ratio = paired_ratio(own.ravel(), eager.ravel(), self.settings.seed)
-        return {"time_against_eager": ratio.median, "time_against_eager_ci95": [ratio.low, ratio.high]}
+def _against_eager(own: np.ndarray, eager: np.ndarray | None, seed: int) -> dict[str, Any]:
+    if eager is None:
+        return {"time_against_eager": None, "time_against_eager_ci95": None}
+    return paired_ratio(own.ravel(), eager.ravel(), seed).as_row("time_against_eager")

@@ -13,37 +13,10 @@ from typing import Any
 from backbones.errors import UserInputError
 from backbones.schema import load_json, read, write
 from backbones.scheme import ConnectionScheme
+from transfer.measure.timing import Timing
 
 LATENCY = "latency.json"
 FORMAT = 1
-CLOCKS = ("wall", "cpu")
-"""Seconds as they pass, or seconds of computing: the latter is of use with one thread on a busy machine."""
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How networks are timed side by side.
-
-    Attributes:
-        batch: pictures a forward; 50 in the papers.
-        rounds: in which each network runs once.
-        clock: one of `CLOCKS`.
-
-    Raises:
-        UserInputError: a number below 1, or an unknown clock.
-    """
-
-    batch: int = 50
-    rounds: int = 20
-    clock: str = "wall"
-
-    def __post_init__(self) -> None:
-        for name in ("batch", "rounds"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserInputError(f"timing.{name}={value!r}: expected a whole number of at least 1")
-        if self.clock not in CLOCKS:
-            raise UserInputError(f"timing.clock={self.clock!r}: expected {' or '.join(map(repr, CLOCKS))}")
 
 
 @dataclass(frozen=True)
@@ -51,22 +24,21 @@ class Increment:
     """Inference-time increment over the plain network, `(t_att - t_org) / t_org` (EAN, Eq. 7), in percent.
 
     Attributes:
-        percent: from the median ratio of paired measurements.
+        increment_percent: from the median ratio of paired measurements.
         ci95: its 95 % interval, in percent.
     """
 
-    percent: float
+    increment_percent: float
     ci95: tuple[float, float]
+
+    @property
+    def percent(self) -> float:
+        """The increment, in percent."""
+        return self.increment_percent
 
     def as_dict(self) -> dict[str, Any]:
         """Keys as in the rows of `tools/benchmark.py increment`."""
-        return {"increment_percent": self.percent, "ci95": list(self.ci95)}
-
-
-@dataclass(frozen=True)
-class _Block:
-    increment_percent: float
-    ci95: tuple[float, float]
+        return write(self)
 
 
 @dataclass(frozen=True)
@@ -91,7 +63,7 @@ class _Written:
     network: Mapping[str, Any]
     timing: Timing
     ms_per_image: float
-    blocks: tuple[_Block, ...]
+    blocks: tuple[Increment, ...]
     additivity: _Additivity
     machine: Mapping[str, Any]
 
@@ -104,7 +76,7 @@ class LatencyTable:
         network: what was timed, in plain values: `arch`, `attention`, `attention_args`, `sharing`, `size` (C, H, W).
         timing: how.
         ms_per_image: of the plain network (median).
-        blocks: an increment a block, in network order.
+        blocks: an increment for each block, in network order.
         schemes: increments of whole schemes, all connected among them, to hold the sums against.
         machine: where.
     """
@@ -153,7 +125,7 @@ class LatencyTable:
             network=self.network,
             timing=self.timing,
             ms_per_image=self.ms_per_image,
-            blocks=tuple(_Block(block.percent, block.ci95) for block in self.blocks),
+            blocks=self.blocks,
             additivity=_Additivity(self.mean_error, schemes),
             machine=self.machine,
         )
@@ -172,7 +144,7 @@ class LatencyTable:
             network=written.network,
             timing=written.timing,
             ms_per_image=written.ms_per_image,
-            blocks=tuple(Increment(row.increment_percent, row.ci95) for row in written.blocks),
+            blocks=written.blocks,
             schemes={row.scheme: Increment(row.increment_percent, row.ci95) for row in written.additivity.schemes},
             machine=written.machine,
         )

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table; bars inside cells are escaped."""
-    lines = [head, ["---"] * len(head), *rows]
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], rule: str = "---") -> str:
+    """A table; bars inside cells are escaped. The rule below the head aligns the columns, `--:` to the right."""
+    lines = [head, [rule] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
@@ -30,11 +30,15 @@ def code(value: Any) -> str | None:
     return None if value is None else f"`{value}`"
 
 
-def number(value: float | None) -> str:
-    """With two decimals, or a dash."""
-    return "-" if value is None else f"{value:.2f}"
+def number(value: float | None, form: str = ".2f", *, none: str = "-") -> str:
+    """In a number format, or what stands for no number.
+
+    >>> number(1234.56, ",.1f"), number(None)
+    ('1,234.6', '-')
+    """
+    return none if value is None else f"{value:{form}}"
 
 
-def interval(ends: tuple[float, float], form: str) -> str:
-    """Both ends in a number format, such as `.4f`."""
-    return f"{ends[0]:{form}} to {ends[1]:{form}}"
+def interval(ends: Sequence[float] | None, form: str = ".2f", *, none: str = "-") -> str:
+    """Both ends in a number format, or what stands for no interval."""
+    return " to ".join(f"{end:{form}}" for end in ends) if ends else none

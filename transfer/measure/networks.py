@@ -34,12 +34,12 @@ _SCHEME_OPTIONS = ("attention", "attention_args", "sharing", "scheme", "supernet
 
 
 @dataclass(frozen=True)
-class Network:
+class TimedNetwork:
     """What can be built, put to a size, and timed.
 
     Attributes:
         name: registered name, or path of a config.
-        size: side of the pictures in pixels, by default.
+        size: side of the images in pixels, by default.
         build: makes the network, with random weights.
         reference: name of the plain network of the same make, None where there is none.
         published: increments in percent that were printed, each by its source.
@@ -54,7 +54,7 @@ class Network:
     top1: float | None = None
 
 
-def find_network(name: str) -> Network:
+def find_network(name: str) -> TimedNetwork:
     """The network called `name`: a config where the name ends in `.py`, else a registered backbone.
 
     Raises:
@@ -65,7 +65,7 @@ def find_network(name: str) -> Network:
     return _of_card(get_card(name))
 
 
-def reference_of(network: Network, against: str | None = None) -> Network:
+def reference_of(network: TimedNetwork, against: str | None = None) -> TimedNetwork:
     """The network that `network` is held against: `against`, else the plain one of the same make.
 
     Raises:
@@ -102,9 +102,9 @@ def settle(model: nn.Module, batch: torch.Tensor) -> nn.Module:
 # ---- registered backbones
 
 
-def _of_card(card: BackboneCard) -> Network:
+def _of_card(card: BackboneCard) -> TimedNetwork:
     classes = card.parameters.num_classes if card.parameters else None
-    return Network(
+    return TimedNetwork(
         name=card.name,
         size=card.input.size,
         build=lambda: create_backbone(card.name, num_classes=classes or 1000),
@@ -147,9 +147,9 @@ def _top1(card: BackboneCard) -> float | None:
 # ---- configs of tasks
 
 
-def _of_config(name: str, config: Config) -> Network:
+def _of_config(name: str, config: Config) -> TimedNetwork:
     card, data = _card_of(config), _data_of(config)
-    return Network(
+    return TimedNetwork(
         name=name,
         size=_crop_size(name, config),
         build=lambda: _build(config),
@@ -159,12 +159,12 @@ def _of_config(name: str, config: Config) -> Network:
     )
 
 
-def _on_plain_trunk(name: str, config: Config, plain: str) -> Network:
+def _on_plain_trunk(name: str, config: Config, plain: str) -> TimedNetwork:
     """The config's network with the plain trunk in its backbone's place."""
     for option in _SCHEME_OPTIONS:
         config.model.backbone.pop(option, None)
     config.model.backbone.name = plain
-    return Network(f"{name} on {plain}", _crop_size(name, config), lambda: _build(config), None, {})
+    return TimedNetwork(f"{name} on {plain}", _crop_size(name, config), lambda: _build(config), None, {})
 
 
 def _build(config: Config) -> nn.Module:
@@ -192,4 +192,4 @@ def _crop_size(name: str, config: Config) -> int:
             return int(size if isinstance(size, (int, float)) else max(size))
     if (card := _card_of(config)) is not None and config.get("task") == "classification":
         return card.input.size
-    raise UserInputError(f"config {name}: no crop in its training pipeline says the size of the pictures; give --size")
+    raise UserInputError(f"config {name}: no crop in its training pipeline says the size of the images; give --size")

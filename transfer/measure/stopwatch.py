@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
-from transfer.measure.latency import Increment, LatencyTable, Timing
+from transfer.measure.latency import Increment, LatencyTable
 from transfer.measure.machine import describe_machine
-from transfer.measure.networks import settle
-from transfer.measure.timing import CLOCKS, interleaved, paired_ratio, synchroniser
+from transfer.measure.timed_models import Settings, prepare
+from transfer.measure.timing import Timing, paired_ratio
 
 RANDOM_SCHEMES = 6
 """Schemes of connection probability 0.5, beside the one of all blocks, that sums are held against."""
@@ -43,10 +43,10 @@ def measure_latency(
 
     Args:
         net: a supernet; a copy of it is timed where it is.
-        size: (C, H, W) of its pictures.
+        size: (C, H, W) of its images.
         network: what it is, for the table.
         timing: how.
-        memory_format: of pictures and weights.
+        memory_format: of images and weights.
         seed: of the random schemes and the resampling.
     """
     timing, depths = timing or Timing(), net.arch.depths
@@ -59,11 +59,11 @@ def measure_latency(
 
     net = copy.deepcopy(net).requires_grad_(False).eval().to(memory_format=memory_format)
     device = next(net.parameters()).device
-    pictures = _pictures(timing.batch, size, device, memory_format)
+    images = torch.randn(timing.batch, *size, device=device).contiguous(memory_format=memory_format)
 
     def run_with(scheme: ConnectionScheme) -> None:
         net.scheme = scheme
-        net(pictures)
+        net(images)
 
     steps = {scheme: lambda scheme=scheme: run_with(scheme) for scheme in (plain, *wanted)}
     times = _paired([(steps[plain], steps[scheme]) for scheme in wanted], timing, device)
@@ -95,53 +95,27 @@ def time_networks(
     Args:
         networks: what builds each, by name.
         pairs: names, each with the name to hold it against; None where there is nothing.
-        size: (C, H, W) of the pictures.
+        size: (C, H, W) of the images.
         timing: how.
-        memory_format: of pictures and weights.
+        memory_format: of images and weights.
         device: where.
-        seed: of weights, pictures and resampling.
+        seed: of weights, images and resampling.
 
     Returns:
-        Rows with the keys of `tools/benchmark.py increment`: `name`, `mode` (`eager`), `batch`, `size`,
-        `ms_per_image`, `against`, `increment_percent`, `ci95`, `parameters`, `memory_format`, `rounds`, `clock`,
-        `threads`.
+        Rows with keys as of `measure_increments`: `name`, `mode` (`eager`), `batch`, `size`, `ms_per_image`, `against`,
+        `increment_percent`, `ci95`, `parameters`, `memory_format`, `rounds`, `clock`, `threads`.
     """
     timing = timing or Timing()
-    torch.manual_seed(seed)
-    pictures = _pictures(timing.batch, size, device, memory_format)
-    built = {
-        name: settle(build().to(device, memory_format=memory_format), pictures[: min(2, timing.batch)])
-        for name, build in networks.items()
-    }
-    steps = {name: lambda net=net: net(pictures) for name, net in built.items()}
-    times = _paired([(steps[against or name], steps[name]) for name, against in pairs], timing, device)
+    settings = Settings(timing.batch, timing.rounds, timing.clock, seed=seed, device=str(device))
+    made = (prepare(name, build, size, ["eager"], settings, memory_format) for name, build in networks.items())
+    models = {model.name: model for (model,) in made}
+    times = _paired([(models[against or name].run, models[name].run) for name, against in pairs], timing, device)
     rows = []
     for (name, against), (others, own) in zip(pairs, times, strict=True):
         nothing = {"increment_percent": None, "ci95": None}
         held = nothing if against is None else _increment(own, others, seed).as_dict()
-        rows.append(
-            {
-                "name": name,
-                "mode": "eager",
-                "batch": timing.batch,
-                "size": size[-1],
-                "ms_per_image": 1000 * float(np.median(own)) / timing.batch,
-                "against": against,
-                **held,
-                "parameters": sum(parameter.numel() for parameter in built[name].parameters()),
-                "memory_format": str(memory_format).rpartition(".")[2],
-                "rounds": timing.rounds,
-                "clock": timing.clock,
-                "threads": torch.get_num_threads(),
-            }
-        )
+        rows.append({**models[name].as_row(own, timing), "against": against, **held})
     return rows
-
-
-def _pictures(
-    batch: int, size: tuple[int, int, int], device: str | torch.device, memory_format: torch.memory_format
-) -> Tensor:
-    return torch.randn(batch, *size, device=device).contiguous(memory_format=memory_format)
 
 
 def _paired(
@@ -155,7 +129,7 @@ def _paired(
 def _times(steps: Sequence[Callable[[], object]], timing: Timing, device: str | torch.device) -> np.ndarray:
     """Seconds (rounds, steps)."""
     with torch.inference_mode():
-        return interleaved(steps, timing.rounds, _WARM_UP, synchronise=synchroniser(device), clock=CLOCKS[timing.clock])
+        return timing.seconds(steps, warm_up=_WARM_UP, device=device)
 
 
 def _increment(times: np.ndarray, against: np.ndarray, seed: int) -> Increment:

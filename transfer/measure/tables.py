@@ -1,4 +1,4 @@
-"""Measurements as tables for the terminal and as a picture."""
+"""Measurements as tables for the terminal and as a figure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backbones.files import atomic_path
-from transfer.measure import columns as cells
+from transfer.measure import columns
 from transfer.measure.columns import Cell, Row
+from transfer.measure.figure import COLOURS, new_figure
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,42 +18,42 @@ Columns = dict[str, Cell]
 """Headers, and the text of a row under each. All but the first two are set flush right."""
 
 
-def table(rows: Sequence[Row], columns: Columns) -> Table:
+def table(rows: Sequence[Row], headers: Columns) -> Table:
     """A table for `rich` to print."""
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False)
-    for place, header in enumerate(columns):
+    for place, header in enumerate(headers):
         made.add_column(header, justify="left" if place < 2 else "right", overflow="fold")
     for row in rows:
-        made.add_row(*(text(row) for text in columns.values()))
+        made.add_row(*(text(row) for text in headers.values()))
     return made
 
 
 def _published(row: Row) -> str:
     """Every figure that was printed, once."""
-    return " / ".join(f"{value:+.2f}" for value in dict.fromkeys(row["published_percent"].values())) or cells.NONE
+    return " / ".join(f"{value:+.2f}" for value in dict.fromkeys(row["published_percent"].values())) or columns.NONE
 
 
 INCREMENT: Columns = {
-    "network": cells.text("name"),
-    "mode": cells.text("mode"),
+    "network": columns.text("name"),
+    "mode": columns.text("mode"),
     "published %": _published,
-    "measured %": cells.number("increment_percent", 2, "+"),
-    "95 % interval": cells.interval("ci95", 2, "+"),
-    "ms/image": cells.number("ms_per_image", 2, ""),
-    "of plain eager": cells.number("time_against_eager", 3, ""),
-    "peak MB": cells.number("peak_memory_mb", 0, ""),
-    "parameters": cells.number("parameters", 0),
+    "measured %": columns.number("increment_percent", 2, "+"),
+    "95 % interval": columns.interval("ci95", 2, "+"),
+    "ms/image": columns.number("ms_per_image", 2, ""),
+    "of plain eager": columns.number("time_against_eager", 3, ""),
+    "peak MB": columns.number("peak_memory_mb", 0, ""),
+    "parameters": columns.number("parameters", 0),
 }
 THROUGHPUT: Columns = {
-    "network": cells.text("name"),
-    "mode": cells.text("mode"),
-    "malloc": cells.text("malloc"),
-    "images/s": cells.number("images_per_second", 2, ""),
-    "ms/image": cells.number("ms_per_image", 2, ""),
-    "times timm's seresnet50": cells.number("speedup", 3, ""),
-    "95 % interval": cells.interval("speedup_ci95", 3, ""),
+    "network": columns.text("name"),
+    "mode": columns.text("mode"),
+    "malloc": columns.text("malloc"),
+    "images/s": columns.number("images_per_second", 2, ""),
+    "ms/image": columns.number("ms_per_image", 2, ""),
+    "times timm's seresnet50": columns.number("speedup", 3, ""),
+    "95 % interval": columns.interval("speedup_ci95", 3, ""),
 }
 
 
@@ -80,47 +80,41 @@ def _apart(one: Row, other: Row) -> bool:
     return one["ci95"][1] < other["ci95"][0]
 
 
-# ---- the picture
+# ---- the figure
 
 _MARKERS = {"eager": "s", "deployed": "o", "compiled": "^"}
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")  # Okabe and Ito
 _APART = 6
 """Points between the modes of one network, which would hide each other."""
 
 
 def draw_increments(rows: Sequence[Row], path: str | Path) -> None:
     """Increment with its interval against accuracy, where every network has one, else against parameters (Fig. 1)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.transforms import offset_copy
 
     rows = [row for row in rows if row["increment_percent"] is not None]
     accurate = all(row["top1"] is not None for row in rows)
-    colours = dict(zip(dict.fromkeys(row["name"] for row in rows), itertools.cycle(_COLOURS), strict=False))
+    colours = dict(zip(dict.fromkeys(row["name"] for row in rows), itertools.cycle(COLOURS), strict=False))
     modes = [mode for mode in _MARKERS if any(row["mode"] == mode for row in rows)]
-    figure = Figure(figsize=(9.5, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.grid(alpha=0.3)
-    axes.axvline(0, color="black", linewidth=0.8)
-    for row in rows:
-        x, y = row["increment_percent"], row["top1"] if accurate else row["parameters"] / 1e6
-        (low, high), place = row["ci95"], modes.index(row["mode"]) - (len(modes) - 1) / 2
-        moved = offset_copy(axes.transData, figure, y=-_APART * place, units="points")
-        style = dict(fmt=_MARKERS[row["mode"]], color=colours[row["name"]], capsize=3)
-        axes.errorbar(x, y, xerr=[[x - low], [high - x]], transform=moved, **style)
-        axes.update_datalim([(low, y), (high, y)])  # what is moved does not count for the limits
-    for name, colour in colours.items():
-        axes.plot([], [], "-", color=colour, label=_short(name))
-    for mode in modes:
-        axes.plot([], [], _MARKERS[mode], color="black", label=mode)
-    axes.set_xlabel("inference-time increment over the plain network (%), 95 % interval")
-    axes.set_ylabel("top-1 accuracy (%), measured or else published" if accurate else "parameters (millions)")
-    axes.margins(0.12)
-    axes.autoscale_view()
-    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    with new_figure(path, (9.5, 4.5)) as figure:
+        axes = figure.subplots()
+        axes.grid(alpha=0.3)
+        axes.axvline(0, color="black", linewidth=0.8)
+        for row in rows:
+            x, y = row["increment_percent"], row["top1"] if accurate else row["parameters"] / 1e6
+            (low, high), place = row["ci95"], modes.index(row["mode"]) - (len(modes) - 1) / 2
+            moved = offset_copy(axes.transData, figure, y=-_APART * place, units="points")
+            style = dict(fmt=_MARKERS[row["mode"]], color=colours[row["name"]], capsize=3)
+            axes.errorbar(x, y, xerr=[[x - low], [high - x]], transform=moved, **style)
+            axes.update_datalim([(low, y), (high, y)])  # what is moved does not count for the limits
+        for name, colour in colours.items():
+            axes.plot([], [], "-", color=colour, label=_short(name))
+        for mode in modes:
+            axes.plot([], [], _MARKERS[mode], color="black", label=mode)
+        axes.set_xlabel("inference-time increment over the plain network (%), 95 % interval")
+        axes.set_ylabel("top-1 accuracy (%), measured or else published" if accurate else "parameters (millions)")
+        axes.margins(0.12)
+        axes.autoscale_view()
+        figure.legend(loc="outside right upper", frameon=False, fontsize="small")
 
 
 def _short(name: str) -> str:

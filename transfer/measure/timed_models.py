@@ -1,10 +1,11 @@
-"""Models that run side by side: each on pictures of its size, in one of several modes."""
+"""Networks that run side by side: each on images of its size, in one of several modes."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from backbones.errors import UserInputError, did_you_mean
 from transfer.deploy import deploy
 from transfer.measure.memory import peak_memory
 from transfer.measure.networks import settle
-from transfer.measure.timing import CLOCKS, interleaved, synchroniser
+from transfer.measure.timing import Timing
 
 MODES: dict[str, Callable[[nn.Module], nn.Module]] = {
     "eager": lambda model: model,
@@ -24,73 +25,93 @@ MODES: dict[str, Callable[[nn.Module], nn.Module]] = {
 """As it is built, by `deploy`, by `deploy` with `torch.compile`."""
 
 _WARM_UP = 2
-"""Forwards before anything is measured: the first compiles, the second packs weights for the pictures' shape."""
+"""Forwards before anything is measured: the first compiles, the second packs weights for the images' shape."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How contenders are timed.
+class Settings(Timing):
+    """How a command times: `Timing`, and what holds for all of its work.
 
     Attributes:
-        batch: pictures a forward.
+        repeats: of the whole measurement, each of `rounds` and with its own result.
+        seed: of weights, images and resampling.
         device: torch's name of it.
-        rounds: in which every contender runs once; of each repeat.
-        repeats: of the whole measurement, each giving its own result.
-        clock: a name of `CLOCKS`.
-        seed: of weights, pictures and resampling.
         threads: of torch; default torch's own choice.
 
     Raises:
         UserInputError: a number below 1, an unknown clock or device.
     """
 
-    batch: int = 50
-    device: str = "cpu"
     rounds: int = 10
     repeats: int = 1
-    clock: str = "wall"
     seed: int = 0
+    device: str = "cpu"
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("batch", "rounds", "repeats", "threads"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise UserInputError(f"--{name} {getattr(self, name)}: expected 1 or more")
-        if self.clock not in CLOCKS:
-            raise UserInputError(f"--clock {self.clock}: expected {' or '.join(CLOCKS)}")
+        self._check("--{} {}", "batch", "rounds", "repeats", *(["threads"] if self.threads is not None else []))
         try:
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
             raise UserInputError(f"--device {self.device}: {str(error).splitlines()[0]}") from error
 
+    @property
+    def runs(self) -> int:
+        """Of each piece of work, altogether."""
+        return self.rounds * self.repeats
 
-@dataclass(frozen=True)
-class Contender:
-    """A model in a mode, with its pictures.
+    def set_threads(self) -> None:
+        """Makes torch use `threads`, if any are given."""
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+
+
+@dataclass(frozen=True, eq=False)
+class TimedModel:
+    """A network in a mode, with its images.
 
     Attributes:
         name: of the network.
         mode: a name of `MODES`.
-        parameters: of the network as it was built.
-        peak_memory: bytes that one forward needs at once, beside the weights.
-        difference: greatest deviation from the eager outputs, relative to their greatest absolute value.
-        memory_format: `contiguous` or `channels_last`.
+        model: what runs.
+        eager: the network as it was built.
+        images: (N, C, H, W).
     """
 
     name: str
     mode: str
-    size: int
-    parameters: int
-    peak_memory: int
-    difference: float
-    memory_format: str
-    model: nn.Module = field(repr=False)
-    pictures: Tensor = field(repr=False)
+    model: nn.Module
+    eager: nn.Module
+    images: Tensor
 
-    def run(self) -> object:
+    def run(self) -> Any:
         """One forward in inference mode."""
         with torch.inference_mode():
-            return self.model(self.pictures)
+            return self.model(self.images)
+
+    def peak_memory(self) -> int:
+        """Bytes that one forward needs at once, beside the weights."""
+        return peak_memory(self.run, self.images.device)
+
+    def difference(self) -> float:
+        """Greatest deviation from the eager outputs, relative to their greatest absolute value."""
+        with torch.inference_mode():
+            expected, given = self.eager(self.images[:2]), self.model(self.images[:2])
+        pairs = [(expected, given)] if isinstance(expected, Tensor) else list(zip(expected, given, strict=True))
+        return max(float((b - a).abs().max() / a.abs().max().clamp_min(1e-12)) for a, b in pairs)
+
+    def as_row(self, seconds: np.ndarray, timing: Timing) -> dict[str, Any]:
+        """What a row of figures says of the network, which took `seconds`."""
+        return {
+            "name": self.name,
+            "mode": self.mode,
+            "batch": timing.batch,
+            "size": self.images.shape[-1],
+            "ms_per_image": 1000 * float(np.median(seconds)) / timing.batch,
+            "parameters": sum(parameter.numel() for parameter in self.eager.parameters()),
+            "memory_format": _memory_format(self.model),
+            **timing.as_row(),
+        }
 
 
 def check_modes(modes: Sequence[str]) -> None:
@@ -101,44 +122,37 @@ def check_modes(modes: Sequence[str]) -> None:
 
 
 def prepare(
-    name: str, build: Callable[[], nn.Module], size: int, modes: Sequence[str], settings: Settings
-) -> list[Contender]:
-    """Builds a network once, with random weights, and makes it ready in each mode."""
-    if size < 1:
-        raise UserInputError(f"--size {size}: expected 1 or more")
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    name: str,
+    build: Callable[[], nn.Module],
+    size: tuple[int, int, int],
+    modes: Sequence[str],
+    settings: Settings,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> list[TimedModel]:
+    """Builds a network once, with random weights and the statistics that fit, and makes it ready in each mode.
+
+    Args:
+        name: of the network.
+        build: makes it.
+        size: (C, H, W) of the images.
+        modes: some of `MODES`.
+        settings: how it is timed.
+        memory_format: of images and weights.
+    """
+    if min(size) < 1:
+        raise UserInputError(f"--size {min(size)}: expected 1 or more")
+    settings.set_threads()
     torch.manual_seed(settings.seed)
-    model = build().to(settings.device)
-    pictures = torch.randn(settings.batch, 3, size, size, device=settings.device)
-    few = torch.randn(2, 3, size, size, device=settings.device)
-    settle(model, few)
-    return [_contender(name, mode, model, pictures, few, settings.device) for mode in modes]
-
-
-def _contender(name: str, mode: str, eager: nn.Module, pictures: Tensor, few: Tensor, device: str) -> Contender:
-    model = MODES[mode](eager)
-    with torch.inference_mode():
-        difference = _difference(eager(few), model(few))
-        for _ in range(_WARM_UP):
-            model(pictures)
-        peak = peak_memory(lambda: model(pictures), device)
-    return Contender(
-        name=name,
-        mode=mode,
-        size=pictures.shape[-1],
-        parameters=sum(parameter.numel() for parameter in eager.parameters()),
-        peak_memory=peak,
-        difference=difference,
-        memory_format=_memory_format(model),
-        model=model,
-        pictures=pictures,
+    model = build().to(settings.device, memory_format=memory_format)
+    images, few = (
+        torch.randn(count, *size, device=settings.device).contiguous(memory_format=memory_format)
+        for count in (settings.batch, 2)
     )
-
-
-def _difference(expected: Tensor | Sequence[Tensor], given: Tensor | Sequence[Tensor]) -> float:
-    pairs = [(expected, given)] if isinstance(expected, Tensor) else list(zip(expected, given, strict=True))
-    return max(float((b - a).abs().max() / a.abs().max().clamp_min(1e-12)) for a, b in pairs)
+    settle(model, few)
+    made = [TimedModel(name, mode, MODES[mode](model), model, images) for mode in modes]
+    for one in made * _WARM_UP:
+        one.run()
+    return made
 
 
 def _memory_format(model: nn.Module) -> str:
@@ -149,13 +163,7 @@ def _memory_format(model: nn.Module) -> str:
     return "contiguous"
 
 
-def times_of(contenders: Sequence[Contender], settings: Settings) -> np.ndarray:
-    """Seconds (repeats, rounds, contenders) of one forward each, interleaved."""
-    times = interleaved(
-        [contender.run for contender in contenders],
-        settings.repeats * settings.rounds,
-        warm_up=1,
-        synchronise=synchroniser(settings.device),
-        clock=CLOCKS[settings.clock],
-    )
-    return times.reshape(settings.repeats, settings.rounds, len(contenders))
+def times_of(models: Sequence[TimedModel], settings: Settings) -> np.ndarray:
+    """Seconds (repeats, rounds, models) of one forward each, taking turns."""
+    times = settings.seconds([model.run for model in models], warm_up=1, device=settings.device)
+    return times.reshape(settings.repeats, settings.rounds, len(models))

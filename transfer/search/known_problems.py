@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +187,3 @@ class PlantedLandscape:
 def all_schemes(depths: Sequence[int]) -> Iterable[ConnectionScheme]:
     """Every scheme of a network, in lexicographic order: neighbours share long prefixes."""
     return (ConnectionScheme.from_bits(bits, depths) for bits in itertools.product((0, 1), repeat=sum(depths)))
-
-
-def tabulate(evaluate: Callable[[Sequence[ConnectionScheme]], list[Evaluation]], depths: Sequence[int]) -> TableProblem:
-    """The table of all schemes of a small network."""
-    schemes = list(all_schemes(depths))
-    return TableProblem(dict(zip(schemes, evaluate(schemes), strict=True)))

@@ -1,39 +1,13 @@
 # Generated scenes in ShanghaiTech's own layout, written by
 #   python tools/make_scenes.py counting data/sample_counting --images 120 --seed 0
+_base_ = "./shha.py"
 data_root = "sample_counting"
-stride = 8
 train_pipeline = [
     dict(type="CrowdRandomCrop", size=192, ratio_range=(0.75, 1.33)),
     dict(type="CrowdRandomFlip"),
-    dict(type="DensityTarget", stride=stride, sigma=8.0),
+    dict(type="DensityTarget", stride=8, sigma=8.0),
     dict(type="PackCrowd"),
 ]
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=1,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type="ResumableSampler", shuffle=True),
-    dataset=dict(type="CrowdDataset", data_root=data_root, split="train", pipeline=train_pipeline, cache_images=True),
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="CrowdDataset", data_root=data_root, split="val", pipeline=[dict(type="PackCrowd")], test_mode=True
-    ),
-)
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="CrowdDataset", data_root=data_root, split="test", pipeline=[dict(type="PackCrowd")], test_mode=True
-    ),
-)
-val_evaluator = test_evaluator = dict(type="CrowdMetric")
-val_cfg = dict()
-test_cfg = dict()
-del data_root, stride, train_pipeline  # of no use to --cfg-options: each loader has its own keys
+train_dataloader = dict(num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline, cache_images=True))
+val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root))
+del data_root, train_pipeline  # of no use to --cfg-options: each loader has its own keys

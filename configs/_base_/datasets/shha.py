@@ -1,6 +1,6 @@
 # ShanghaiTech part A, 270 / 30 / 182 as in the papers; val is carved out of the official training set.
 #
-# Crops of 448 (71 training pictures are smaller and are enlarged), batch 8: batch normalisation gets 8 pictures a step.
+# Crops of 448 (71 training images are smaller and are enlarged), batch 8: batch normalisation gets 8 images a step.
 # Sigma 8 pixels, a cell's side: geometry-adaptive kernels spread lone heads over up to 94 pixels, and the count terms
 # of the loss want heads where they are.
 data_root = "ShanghaiTech/part_A"

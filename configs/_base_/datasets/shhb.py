@@ -1,41 +1,15 @@
 # ShanghaiTech part B, 360 / 40 / 316 as in the papers; val is carved out of the official training set.
 #
-# All pictures are 1024 x 768: crops of 512, batch 8. Sigma 8 pixels, as on part A.
+# All images are 1024 x 768: crops of 512, batch 8. Sigma 8 pixels, as on part A.
+_base_ = "./shha.py"
 data_root = "ShanghaiTech/part_B"
-stride = 8
 train_pipeline = [
     dict(type="CrowdRandomScale", ratio_range=(0.75, 1.33)),
     dict(type="CrowdRandomCrop", size=512),
     dict(type="CrowdRandomFlip"),
-    dict(type="DensityTarget", stride=stride, sigma=8.0),
+    dict(type="DensityTarget", stride=8, sigma=8.0),
     dict(type="PackCrowd"),
 ]
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type="ResumableSampler", shuffle=True),
-    dataset=dict(type="CrowdDataset", data_root=data_root, split="train", pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="CrowdDataset", data_root=data_root, split="val", pipeline=[dict(type="PackCrowd")], test_mode=True
-    ),
-)
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="CrowdDataset", data_root=data_root, split="test", pipeline=[dict(type="PackCrowd")], test_mode=True
-    ),
-)
-val_evaluator = test_evaluator = dict(type="CrowdMetric")
-val_cfg = dict()
-test_cfg = dict()
-del data_root, stride, train_pipeline  # of no use to --cfg-options: each loader has its own keys
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root))
+del data_root, train_pipeline  # of no use to --cfg-options: each loader has its own keys

@@ -1,8 +1,9 @@
-# Pascal VOC 2012 as it is unpacked: 1,464 training pictures, results on the 1,449 of val, whose masks are public.
+# Pascal VOC 2012 as it is unpacked: 1,464 training images, results on the 1,449 of val, whose masks are public.
 #
-# Scales are relative to a long side of 500, VOC's own, so that the test sees its pictures unchanged and pictures of any
+# Scales are relative to a long side of 500, VOC's own, so that the test sees its images unchanged and images of any
 # other size as those. Random scale 0.5 to 2, rotation by up to 10 degrees, crops of 473 and flips, as in PSPNet's own
-# code; batch 8 is ours. Id 255, the void around objects, counts for nothing.
+# code; batch 8 is ours. Id 255, the void around objects, counts for nothing: the default of the data sets'
+# ignore_index, which heads, losses, metrics and padding follow.
 #
 # Crops of 512, as in mmsegmentation's configs:
 #   --cfg-options train_dataloader.dataset.pipeline.4.crop_size=(512,512) model.data_preprocessor.size=(512,512)
@@ -12,7 +13,7 @@ train_pipeline = [
     dict(type="LoadPicture"),
     dict(type="LoadMask"),
     dict(type="RandomResize", scale=(side, side), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type="RandomRotate", prob=0.5, degree=10, pad_val=0, seg_pad_val=255),
+    dict(type="RandomRotate", prob=0.5, degree=10, pad_val=0),
     dict(type="RandomCrop", crop_size=(473, 473), cat_max_ratio=0.75),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackSegInputs"),

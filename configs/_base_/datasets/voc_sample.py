@@ -1,64 +1,16 @@
 # Generated scenes in VOC's own layout, written by
 #   python tools/make_scenes.py segmentation data/sample_segmentation --images 60 --seed 0
+_base_ = "./voc.py"
 data_root = "sample_segmentation/VOC2012"
-side = 160
-train_pipeline = [
-    dict(type="LoadPicture"),
-    dict(type="LoadMask"),
-    dict(type="RandomResize", scale=(side, side), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=(128, 128), cat_max_ratio=0.75),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PackSegInputs"),
-]
-# Masks are loaded after resizing: predictions are brought back to the picture's own size and compared there.
-test_pipeline = [
-    dict(type="LoadPicture"),
-    dict(type="Resize", scale=(side, side), keep_ratio=True),
-    dict(type="LoadMask"),
-    dict(type="PackSegInputs"),
-]
-tta_pipeline = [
-    dict(type="LoadPicture"),
-    dict(
-        type="TestTimeAug",
-        transforms=[
-            [
-                dict(type="Resize", scale=(int(side * ratio), int(side * ratio)), keep_ratio=True)
-                for ratio in (0.75, 1.0, 1.25)
-            ],
-            [dict(type="RandomFlip", prob=float(flip), direction="horizontal") for flip in (0, 1)],
-            [dict(type="LoadMask")],
-            [dict(type="PackSegInputs")],
-        ],
-    ),
-]
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=1,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type="ResumableSampler", shuffle=True),
-    dataset=dict(
-        type="VOCLayoutDataset",
-        data_root=data_root,
-        ann_file="ImageSets/Segmentation/train.txt",
-        pipeline=train_pipeline,
-    ),
-)
-val_dataloader = test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="VOCLayoutDataset",
-        data_root=data_root,
-        ann_file="ImageSets/Segmentation/val.txt",
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
-)
-val_evaluator = test_evaluator = dict(type="SegmentationMetric")
-val_cfg = dict()
-test_cfg = dict()
-del data_root, side, train_pipeline, test_pipeline  # of no use to --cfg-options: each loader has its own keys
+side = (160, 160)
+load, mask, resize, _, crop, flip, pack = _base_.train_dataloader.dataset.pipeline  # all but the rotation
+train_pipeline = [load, mask, dict(resize, scale=side), dict(crop, crop_size=(128, 128)), flip, pack]
+load, resize, mask, pack = _base_.test_dataloader.dataset.pipeline
+test_pipeline = [load, dict(resize, scale=side), mask, pack]
+load, augment = _base_.tta_pipeline
+scales = [dict(resize, scale=(long_side, long_side)) for long_side in (120, 160, 200)]
+tta_pipeline = [load, dict(augment, transforms=[scales, *augment.transforms[1:]])]
+train_dataloader = dict(num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+# Of no use to --cfg-options: each loader has its own keys.
+del data_root, side, load, mask, resize, _, crop, flip, pack, augment, scales, train_pipeline, test_pipeline

@@ -5,7 +5,7 @@
 # - CSRNet's decoder instead of C-3's two 1x1 convolutions: on part A users get 109.5/182.7 with the latter, and
 #   80.6/130.1 is published for the same trunk with a dilated decoder. For C-3's head:
 #   --cfg-options model.head.type=C3Head
-# - Batch normalisation trains: batches of crops give it statistics, where C-3's whole pictures (batch 1) do not.
+# - Batch normalisation trains: batches of crops give it statistics, where C-3's whole images (batch 1) do not.
 # - MSE on the density alone leaves the count biased for long; errors of block and crop counts beside it do not.
 task = "counting"
 custom_imports = dict(imports=["transfer.engine", "tasks.counting"], allow_failed_imports=False)

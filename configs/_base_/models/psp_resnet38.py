@@ -15,7 +15,6 @@ model = dict(
         std=[51.5865, 50.847, 51.255],
         bgr_to_rgb=True,
         pad_val=0,
-        seg_pad_val=255,
         size=(128, 128),
     ),
     backbone=dict(

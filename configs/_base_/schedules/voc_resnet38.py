@@ -1,6 +1,6 @@
 # Training from scratch on two cores in about half an hour; ours.
 #
-# AdamW at 1e-3 with 3 % warm-up and polynomial decay to zero: it learns faster than SGD from so few pictures.
+# AdamW at 1e-3 with 3 % warm-up and polynomial decay to zero: it learns faster than SGD from so few images.
 max_iters = 4000
 warm_up = 60
 train_cfg = dict(type="ResumableTrainLoop", max_iters=max_iters, val_interval=500)

@@ -1,4 +1,4 @@
-# Fine-tuning a pre-trained ResNet-50, 20,000 iterations (109 epochs of 1,464 pictures); ours:
+# Fine-tuning a pre-trained ResNet-50, 20,000 iterations (109 epochs of 1,464 images); ours:
 # the papers state no schedule.
 #
 # SGD at 0.01, momentum 0.9, weight decay 1e-4 and polynomial decay of power 0.9 are PSPNet's; trunk, attention modules

@@ -52,17 +52,16 @@ def lines_of(outcome: SearchOutcome) -> list[Line]:
     runs = sorted(outcome.runs, key=lambda run: run.is_candidate)
     lines = [_line(outcome, run) for run in runs]
     taken = [line.printed for line in lines]
-    method = METHODS.get(str(outcome.values["method"]), "EAN")
+    method = METHODS.get(outcome.search.method, "EAN")
     rest = [row for row in printed_rows(outcome) if row.network == method and row not in taken]
     return lines + [Line(f"{row.network}, beta {row.beta} ({row.source}, {_sharing(row)})", row, None) for row in rest]
 
 
 def printed_rows(outcome: SearchOutcome) -> list[Row]:
     """What was printed of this architecture, data set and attention: SE on CIFAR-100 or nothing."""
-    values = outcome.values
-    if (values["attention"], values.get("data")) != ("se", "cifar100"):
+    if (outcome.search.attention, outcome.search.data) != ("se", "cifar100"):
         return []
-    return [row for row in (*NETWORKS, *TABLE1) if row.arch == values["arch"]]
+    return [row for row in (*NETWORKS, *TABLE1) if row.arch == outcome.search.arch]
 
 
 def _line(outcome: SearchOutcome, run: Run) -> Line:
@@ -70,10 +69,9 @@ def _line(outcome: SearchOutcome, run: Run) -> Line:
     if not run.is_candidate:
         name = BESIDE.get(run.name, run.name)
         return Line(run.name, next((row for row in rows if row.network == name), None), run)
-    values = outcome.values
-    name = f"{values['method']}, {run.name}" + (" (chosen)" if run.scheme == outcome.chosen else "")
-    wanted = (METHODS.get(str(values["method"])), values["sharing"], (values.get("supernet") or {}).get("beta"))
-    chosen = run.scheme == outcome.chosen
+    search, chosen = outcome.search, run.scheme == outcome.chosen
+    name = f"{search.method}, {run.name}" + (" (chosen)" if chosen else "")
+    wanted = (METHODS.get(search.method), search.sharing, search.supernet.beta)
     found = next((row for row in rows if chosen and (row.network, row.sharing, row.beta) == wanted), None)
     return Line(name, found, run)
 
@@ -92,14 +90,14 @@ def _printed(row: Row | None) -> list[str]:
 def _measured(outcome: SearchOutcome, run: Run | None, verdict: str) -> list[str]:
     if run is None:
         return ["-"] * len(MEASURED)
-    increment = increment_of(outcome, run)
+    increment = increment_of(outcome, run) or {}
     return [
         number(run.test.get("top1")),
         number(run.val.get("top1")),
         f"{run.max_iters:,}",
         f"{count_parameters(outcome, run.scheme, run.attention, run.sharing):,}",
-        "-" if increment is None else f"{increment['increment_percent']:.2f}",
-        interval(increment["ci95"], ".2f") if increment is not None and increment.get("ci95") else "-",
+        number(increment.get("increment_percent")),
+        interval(increment.get("ci95")),
         verdict if run.is_candidate and run.scheme == outcome.chosen else "-",
     ]
 
@@ -135,7 +133,7 @@ def _schedules(outcome: SearchOutcome, printed: bool) -> str:
     if not printed:
         return text
     return (
-        f"{text} Published ones (LTH4SA, Tables I and II) are trained for {SCHEDULES[outcome.values['arch']]}: another "
+        f"{text} Published ones (LTH4SA, Tables I and II) are trained for {SCHEDULES[outcome.search.arch]}: another "
         "schedule, so that rows are to be compared within a column, not across."
     )
 
@@ -147,8 +145,8 @@ def _notes(outcome: SearchOutcome, found: list[Line]) -> list[str]:
         said.append(f"Published figures of {inferred.name}: {inferred.printed.source}.")
     if printed_rows(outcome) and not any(line.printed and line.run and line.run.is_candidate for line in found):
         said.append(
-            f"No figures were published for {outcome.values['method']} on {outcome.values['arch']} with a module a "
-            f"{outcome.values['sharing']} and this beta; the papers' nearest rows stand last."
+            f"No figures were published for {outcome.search.method} on {outcome.search.arch} with a module a "
+            f"{outcome.search.sharing} and this beta; the papers' nearest rows stand last."
         )
     if not outcome.increments:
         said.append(f"Time increments have not been measured ({INCREMENT} is missing).")

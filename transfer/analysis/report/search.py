@@ -1,4 +1,4 @@
-"""One page on a finished search: `report.md` with tables and pictures, from its work directory.
+"""One page on a finished search: `report.md` with tables and figures, from its work directory.
 
 `write_report` reads what `transfer.analysis.finished` describes. torch is imported only to count parameters.
 """
@@ -23,11 +23,11 @@ from transfer.analysis.tickets import (
     extreme_sets,
     ticket_and_bad_sets,
 )
-from transfer.measure.markdown import code, interval, one_line, table, with_args
+from transfer.measure.markdown import code, interval, number, one_line, table, with_args
 from transfer.search.objective import FrontPoint, connection_ratio, hypervolume
 
 PAGE = "report.md"
-PICTURES = ("progress.png", "scores.png", "ratios.png", "p_bar.png", "front.png", "correlation.png")
+FIGURES = ("progress.png", "scores.png", "ratios.png", "p_bar.png", "front.png", "correlation.png")
 LEAST_FOR_SETS = 16
 """Evaluated schemes below which connection scores of a part of them say nothing."""
 
@@ -47,31 +47,30 @@ def write_report(work_dir: str | Path, out: str | Path | None = None) -> Path:
         UserInputError: `work_dir` holds no finished search, or `out` something else than a report.
     """
     target = Path(out) if out is not None else Path(work_dir) / "report"
-    refuse_other_files(target, (PAGE, *PICTURES))
+    refuse_other_files(target, (PAGE, *FIGURES))
     outcome = SearchOutcome.read(work_dir)
     return write_sections(target, PAGE, f"Search in `{Path(work_dir).resolve().name}`", SECTIONS, outcome)
 
 
-# ---- sections: each draws its pictures into the folder and returns its paragraphs; none where it has nothing to say
+# ---- sections: each draws its figures into the folder and returns its paragraphs; none where it has nothing to say
 
 
 def _searched(outcome: SearchOutcome, folder: Path) -> list[str]:
-    values = outcome.values
-    supernet, settings = values.get("supernet") or {}, values.get("settings") or {}
-    blocks = sum(outcome.depths)
+    search, blocks = outcome.search, sum(outcome.depths)
+    supernet, settings = (search.values.get(key) or {} for key in ("supernet", "settings"))
     rows = {
-        "method": with_args(values["method"], values.get("method_args")),
-        "objective": one_line(values.get("objective")),
-        "budget": f"{values.get('budget', '-')} distinct schemes of 2^{blocks}",
-        "seed": values.get("seed"),
-        "network": f"{values['arch']}, {blocks} blocks ({'.'.join(map(str, outcome.depths))})",
-        "attention": f"{with_args(values['attention'], values.get('attention_args'))}, a module a {values['sharing']}",
-        "data": values.get("data"),
-        "batch normalisation": values.get("bn"),
+        "method": with_args(search.method, search.method_args),
+        "objective": one_line(search.objective),
+        "budget": f"{number(search.budget, 'd')} distinct schemes of 2^{blocks}",
+        "seed": search.seed,
+        "network": f"{search.arch}, {blocks} blocks ({'.'.join(map(str, outcome.depths))})",
+        "attention": f"{with_args(search.attention, search.attention_args)}, a module a {search.sharing}",
+        "data": search.data,
+        "batch normalisation": search.bn,
         "evaluation": one_line({key: settings[key] for key in settings if key != "supernet_sha256"}),
         "supernet": one_line({key: supernet[key] for key in supernet if key != "sha256"}),
-        "supernet's sha256": code(supernet.get("sha256")),
-        "log's sha256": code(values["log_sha256"]),
+        "supernet's sha256": code(search.supernet.sha256),
+        "log's sha256": code(search.log_sha256),
     }
     return [table(("", ""), [(name, value) for name, value in rows.items() if value not in (None, "")])]
 
@@ -79,34 +78,34 @@ def _searched(outcome: SearchOutcome, folder: Path) -> list[str]:
 def _best(outcome: SearchOutcome, folder: Path) -> list[str]:
     rows = [
         (
-            "best" if entry.scheme == outcome.best.scheme else "",
+            "best" if entry.scheme == outcome.search.best.scheme else "",
             code(entry.scheme),
             f"{entry.scheme.connected} of {entry.scheme.total}",
             f"{entry.evaluation.accuracy:.2f}",
             f"{entry.evaluation.loss:.4f}",
             f"{entry.value:.3f}",
         )
-        for entry in (outcome.candidates or (outcome.best,))
+        for entry in (outcome.search.candidates or (outcome.search.best,))
     ]
     head = ("candidates", "scheme", "connected", "accuracy (%)", "loss", "value")
-    said = [table(head, rows), f"By the supernet, on {outcome.best.evaluation.n:,} images. {_cost(outcome)}"]
+    said = [table(head, rows), f"By the supernet, on {outcome.search.best.evaluation.n:,} images. {_cost(outcome)}"]
     return said + _rank(outcome)
 
 
 def _cost(outcome: SearchOutcome) -> str:
     """The log's size, and the search's time beside trainings (LTH4SA, Table VI)."""
-    values = outcome.values
+    images, seconds = (outcome.search.values.get(key) for key in ("images", "seconds"))
     text = f"The search asked for {len(outcome.evaluations):,} distinct schemes"
     if outcome.others:
         text += f" (the log holds {len(outcome.others):,} more)"
-    if values.get("images"):
-        text += f" and showed {values['images']:,} images to the supernet itself"
-    if values.get("seconds") is None:
+    if images:
+        text += f" and showed {images:,} images to the supernet itself"
+    if seconds is None:
         return f"{text}."
-    text += f" in {values['seconds']:,.0f} s"
+    text += f" in {seconds:,.0f} s"
     trainings = [run for run in outcome.runs if run.seconds]
     if trainings:
-        share = 100 * values["seconds"] * len(trainings) / sum(run.seconds or 0 for run in trainings)
+        share = 100 * seconds * len(trainings) / sum(run.seconds or 0 for run in trainings)
         iters = " or ".join(f"{iters:,}" for iters in sorted({run.max_iters for run in trainings}))
         text += (
             f", {share:.1f} % of the mean stand-alone training of {iters} iterations (published, for their schedules: "
@@ -131,7 +130,7 @@ def _rank(outcome: SearchOutcome) -> list[str]:
 
 def _progress(outcome: SearchOutcome, folder: Path) -> list[str]:
     schemes = list(outcome.evaluations)
-    best = schemes.index(outcome.best.scheme) if outcome.best.scheme in outcome.evaluations else None
+    best = schemes.index(outcome.search.best.scheme) if outcome.search.best.scheme in outcome.evaluations else None
     accuracies = [evaluation.accuracy for evaluation in outcome.evaluations.values()]
     figures.draw_progress(folder / "progress.png", accuracies, best)
     first = max(range(len(accuracies)), key=accuracies.__getitem__)
@@ -206,7 +205,7 @@ def _controller(outcome: SearchOutcome, folder: Path) -> list[str]:
     convergence = outcome.convergence
     if convergence is None:
         return []
-    figures.draw_p_bar(folder / "p_bar.png", {str(outcome.values["method"]): convergence})
+    figures.draw_p_bar(folder / "p_bar.png", {outcome.search.method: convergence})
     said = [_convergence_line(convergence), "![p-bar](p_bar.png)"]
     shown = convergence.rows()
     if shown:
@@ -230,7 +229,7 @@ def _convergence_line(convergence: Convergence) -> str:
 
 
 def _front(outcome: SearchOutcome, folder: Path) -> list[str]:
-    front = outcome.front
+    front = outcome.search.front
     if not front:
         return []
     cost, name = _cost_of(outcome)
@@ -246,25 +245,25 @@ def _front(outcome: SearchOutcome, folder: Path) -> list[str]:
 
 def _cost_of(outcome: SearchOutcome) -> tuple[Callable[[ConnectionScheme], float] | None, str]:
     """The cost of the front, as far as it can be calculated for any scheme, and its name."""
-    if outcome.latency is not None and str(outcome.hypervolume.get("of", "")).startswith("time increment"):
+    if outcome.latency is not None and str(outcome.search.hypervolume.get("of", "")).startswith("time increment"):
         return outcome.latency.expected, "the sum of the blocks' measured time increments, in percent"
-    if all(abs(point.cost - connection_ratio(point.scheme)) < 1e-9 for point in outcome.front):
+    if all(abs(point.cost - connection_ratio(point.scheme)) < 1e-9 for point in outcome.search.front):
         return connection_ratio, "the connection ratio"
     return None, "what the search was given"
 
 
 def _volume(outcome: SearchOutcome) -> str:
     """The front's hypervolume: the search's own, else up to the least accuracy and the front's greatest cost."""
-    if recorded := outcome.hypervolume:
+    if recorded := outcome.search.hypervolume:
         return (
             f"Hypervolume up to accuracy {recorded['accuracy']:.2f} (the least evaluated) and cost "
             f"{recorded['cost']:.4g} (every block connected): {recorded['value']:.4g}."
         )
     worst = min(evaluation.accuracy for evaluation in outcome.evaluations.values())
-    most = max(point.cost for point in outcome.front)
+    most = max(point.cost for point in outcome.search.front)
     return (
         f"Hypervolume up to accuracy {worst:.2f} (the least evaluated) and cost {most:.4g} (the front's greatest): "
-        f"{hypervolume(outcome.front, worst, most):.4g}."
+        f"{hypervolume(outcome.search.front, worst, most):.4g}."
     )
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.analysis import figures
-from transfer.analysis.figures import Point
+from transfer.analysis.figures import Accuracies
 from transfer.analysis.finished import SearchOutcome
+from transfer.analysis.statistics import fisher_interval
 from transfer.analysis.tickets import (
     LEAST_PAIRS,
     PUBLISHED_PEARSON,
@@ -18,7 +19,6 @@ from transfer.analysis.tickets import (
     TimeRatio,
     certify,
     correlate,
-    fisher_interval,
 )
 from transfer.measure.markdown import code, number, table
 from transfer.pipeline.artefacts import INCREMENT, STANDALONE, Run
@@ -48,12 +48,12 @@ def _row(outcome: SearchOutcome, run: Run) -> tuple[object, ...]:
         code(run.scheme),
         run.scheme.connected,
         f"{count_parameters(outcome, run.scheme, run.attention, run.sharing):,}",
-        "-" if run.seed is None else run.seed,
+        number(run.seed, "d"),
         f"{run.max_iters:,}",
         number(run.val.get("top1")),
         number(run.test.get("top1")),
         number(outcome.supernet_accuracy(run)),
-        "-" if run.seconds is None else f"{run.seconds:,.0f}",
+        number(run.seconds, ",.0f"),
     )
 
 
@@ -63,16 +63,16 @@ def count_parameters(outcome: SearchOutcome, scheme: ConnectionScheme, attention
 
     from backbones.resnet import AttentionResNet
 
-    values = outcome.values
+    search = outcome.search
     with torch.device("meta"):
         net = AttentionResNet(
-            values["arch"],
+            search.arch,
             attention=attention,
-            attention_args=(values.get("attention_args") or {}) if attention else None,
+            attention_args=search.attention_args if attention else None,
             sharing=sharing,
             scheme=scheme if attention else None,
-            num_classes=values.get("num_classes"),
-            in_channels=values.get("in_channels", 3),
+            num_classes=search.num_classes,
+            in_channels=search.in_channels,
         )
     return sum(parameter.numel() for parameter in net.parameters())
 
@@ -107,8 +107,8 @@ def _correlations(outcome: SearchOutcome, folder: Path) -> list[str]:
     return blocks
 
 
-def correlation_points(outcome: SearchOutcome, split: str) -> list[Point]:
-    """A point a scheme, with the mean over its seeds, called by its first run.
+def correlation_points(outcome: SearchOutcome, split: str) -> list[Accuracies]:
+    """A point for each scheme, with the mean over its seeds, called by its first run.
 
     Only runs of the greatest number of iterations count, and only networks that are part of the supernet.
 
@@ -123,7 +123,7 @@ def correlation_points(outcome: SearchOutcome, split: str) -> list[Point]:
         if same and "top1" in getattr(run, split):
             by_scheme.setdefault(run.scheme, []).append(run)
     return [
-        Point(
+        Accuracies(
             runs[0].name, outcome.known[scheme].accuracy, sum(getattr(run, split)["top1"] for run in runs) / len(runs)
         )
         for scheme, runs in by_scheme.items()
@@ -161,7 +161,7 @@ def ticket_of(outcome: SearchOutcome) -> Certificate:
     The reference is Full-SA; for DIA, which has no such form (LTH4SA, Table II), it is Full-Share. Accuracies are the
     test set's, of runs with as many iterations as the scheme's longest.
     """
-    values, attention = outcome.values, outcome.values["attention"]
+    attention = outcome.search.attention
     reference, sharing = ("full_share", "stage") if attention == "dia" else ("full_sa", "block")
     ours = [run for run in outcome.runs if run.scheme == outcome.chosen and outcome.in_supernet(run)]
     longest = max((run.max_iters for run in ours), default=0)
@@ -170,7 +170,7 @@ def ticket_of(outcome: SearchOutcome) -> Certificate:
         outcome.chosen,
         time_ratio=_time_ratio(outcome, {str(outcome.chosen), *(run.name for run in ours)}, reference),
         parameters=(
-            count_parameters(outcome, outcome.chosen, attention, values["sharing"]),
+            count_parameters(outcome, outcome.chosen, attention, outcome.search.sharing),
             count_parameters(outcome, ConnectionScheme.full(outcome.depths), attention, sharing),
         ),
         accuracies=_test_accuracies(ours, longest),

@@ -1,4 +1,4 @@
-"""The pictures of a study of a supernet."""
+"""The figures of a study of a supernet."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from transfer.analysis.figures import BLACK, BLUE, GREY, ORANGE, STYLES, pictures, plot_p_bar
+from transfer.analysis import figures
+from transfer.analysis.figures import STYLES, plot_p_bar
 from transfer.analysis.tickets import Convergence
+from transfer.measure.figure import BLACK, BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +39,7 @@ class Scatter(NamedTuple):
 
 def draw_rankings(path: str | Path, panels: Sequence[Scatter]) -> None:
     """All schemes of a supernet, evaluated in two ways."""
-    with pictures(path, (4.6 * len(panels), 4.2), len(panels)) as row:
+    with figures.panels(path, (4.6 * len(panels), 4.2), len(panels)) as row:
         for axes, panel in zip(row, panels, strict=True):
             axes.plot(panel.x, panel.y, ".", color=BLUE, markersize=2, alpha=0.35, rasterized=True)
             for (name, place), marker in zip(panel.marked.items(), "s^Dv", strict=False):
@@ -63,8 +65,8 @@ class Predicted(NamedTuple):
 
 
 def draw_predictions(path: str | Path, panels: Sequence[Predicted]) -> None:
-    """Stand-alone test accuracy over the supernet's value, a pair of axes a ranking."""
-    with pictures(path, (3.9 * len(panels), 3.9), len(panels)) as row:
+    """Stand-alone test accuracy over the supernet's value, a pair of axes for each ranking."""
+    with figures.panels(path, (3.9 * len(panels), 3.9), len(panels)) as row:
         for axes, panel in zip(row, panels, strict=True):
             axes.plot(*zip(*panel.counted, strict=True), "o", color=BLUE, label="sample")
             if panel.shown:
@@ -82,7 +84,7 @@ def draw_predictions(path: str | Path, panels: Sequence[Predicted]) -> None:
 
 def draw_groups(path: str | Path, groups: Mapping[str, Sequence[float]]) -> None:
     """Accuracies of several groups of schemes from scratch (EAN, Fig. 4): a point each, and the means."""
-    with pictures(path, (max(5.0, 1.8 * len(groups) + 1.5), 4.2)) as (axes,):
+    with figures.panels(path, (max(5.0, 1.8 * len(groups) + 1.5), 4.2)) as (axes,):
         for place, (accuracies, (colour, marker, _)) in enumerate(
             zip(groups.values(), itertools.cycle(STYLES), strict=False)
         ):
@@ -110,7 +112,7 @@ class Exploration(NamedTuple):
 
 def draw_exploration(path: str | Path, searches: Mapping[str, Exploration]) -> None:
     """p-bar (LTH4SA, Fig. 5) and the number of distinct schemes drawn so far, over the steps of several searches."""
-    with pictures(path, (10.5, 5.0), 2, legend="outside") as (left, right):
+    with figures.panels(path, (10.5, 5.0), 2, legend="outside") as (left, right):
         plot_p_bar(left, {name: search.convergence for name, search in searches.items()})
         for (colour, marker, line), (name, search) in zip(itertools.cycle(STYLES), searches.items(), strict=False):
             _plot_distinct(right, search, name, colour, marker, line)

@@ -18,11 +18,11 @@ from transfer.pipeline.artefacts import STANDALONE, Run, read_object, read_runs
 from transfer.search.known_problems import TableProblem
 
 SHARING = {"block": "Full-SA", "stage": "Full-Share"}
-"""What the papers call a supernet with a module a block, and one with a module a stage."""
+"""What the papers call a supernet with one module per block, and one with one per stage."""
 
 
 @dataclass(frozen=True)
-class Table:
+class SchemeTable:
     """All schemes of a supernet, evaluated in one way.
 
     Attributes:
@@ -72,7 +72,7 @@ class Table:
         return self.sharing, self.supernet, self.bn != "running", self.split != "val"
 
     @classmethod
-    def read(cls, path: str | Path) -> Table:
+    def read(cls, path: str | Path) -> SchemeTable:
         """Reads what `tools/search.py` wrote as `table.json.gz`.
 
         Raises:
@@ -130,7 +130,7 @@ class Inputs:
         others: those with another one.
     """
 
-    tables: tuple[Table, ...]
+    tables: tuple[SchemeTable, ...]
     searches: tuple[SearchOutcome, ...]
     alone: tuple[Alone, ...]
     others: tuple[Alone, ...]
@@ -144,7 +144,7 @@ class Inputs:
         Raises:
             UserInputError: nothing to read, something that is not what it should be, or of different networks.
         """
-        read = tuple(sorted(map(Table.read, dict.fromkeys(map(Path, tables))), key=Table.order))
+        read = tuple(sorted(map(SchemeTable.read, dict.fromkeys(map(Path, tables))), key=SchemeTable.order))
         found = tuple(SearchOutcome.read(folder) for folder in dict.fromkeys(map(Path, searches)))
         folders = dict.fromkeys(map(Path, standalone))
         if not (read or found or folders):
@@ -161,7 +161,7 @@ class Inputs:
         return cls(read, found, same, others)
 
 
-def _check_tables(tables: Sequence[Table]) -> None:
+def _check_tables(tables: Sequence[SchemeTable]) -> None:
     known: dict[tuple[str, str, str], Path] = {}
     for table in tables:
         key = (table.supernet, table.bn, table.split)
@@ -173,7 +173,7 @@ def _check_tables(tables: Sequence[Table]) -> None:
 
 
 def _depths(
-    tables: Sequence[Table], searches: Sequence[SearchOutcome], runs: Sequence[Alone]
+    tables: Sequence[SchemeTable], searches: Sequence[SearchOutcome], runs: Sequence[Alone]
 ) -> Iterable[tuple[Path, tuple[int, ...]]]:
     yield from ((table.path, table.depths) for table in tables)
     yield from ((outcome.work_dir, outcome.depths) for outcome in searches)
@@ -181,7 +181,7 @@ def _depths(
 
 
 def _of_search(outcome: SearchOutcome) -> list[Alone]:
-    method = str(outcome.values["method"])
+    method = outcome.search.method
     return [Alone(outcome.work_dir, run, found=method if run.is_candidate else "") for run in outcome.runs]
 
 

@@ -16,7 +16,7 @@ from transfer.pipeline.artefacts import SEARCH, STANDALONE
 from transfer.search.log import LOG_NAME
 
 PAGE = "study.md"
-PICTURES = ("ranking_*.png", "prediction_*.png", "distribution.png", "exploration.png")
+FIGURES = ("ranking_*.png", "prediction_*.png", "distribution.png", "exploration.png")
 
 Section = Callable[[Inputs, Path], list[str]]
 
@@ -28,7 +28,7 @@ def write_study(
     searches: Iterable[str | Path] = (),
     standalone: Iterable[str | Path] = (),
 ) -> Path:
-    """Writes the page with its pictures and returns its path; what there is nothing to say of is left out.
+    """Writes the page with its figures and returns its path; what there is nothing to say of is left out.
 
     The folder appears whole or not at all; a study that is there already is replaced.
 
@@ -42,7 +42,7 @@ def write_study(
         UserInputError: nothing to study, something else in `out`, or inputs that are not what they should be.
     """
     target = Path(out)
-    refuse_other_files(target, (PAGE, *PICTURES))
+    refuse_other_files(target, (PAGE, *FIGURES))
     inputs = Inputs.read(tables, searches, standalone)
     return write_sections(target, PAGE, "Supernets, searches and trainings from scratch", SECTIONS, inputs)
 

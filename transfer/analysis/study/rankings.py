@@ -12,15 +12,15 @@ import numpy as np
 from backbones.scheme import ConnectionScheme
 from transfer.analysis.statistics import SHARES, Agreement, agreement
 from transfer.analysis.study.figures import Scatter, draw_rankings
-from transfer.analysis.study.inputs import Inputs, Table
+from transfer.analysis.study.inputs import Inputs, SchemeTable
 from transfer.measure.markdown import table
 
 
 class Pair(NamedTuple):
     """Two tables of a supernet that differ in one thing."""
 
-    first: Table
-    second: Table
+    first: SchemeTable
+    second: SchemeTable
 
     @property
     def name(self) -> str:
@@ -31,7 +31,7 @@ class Pair(NamedTuple):
         return f"{a.bn} against {b.bn}, {a.split}"
 
 
-def pairs(tables: tuple[Table, ...]) -> Iterator[Pair]:
+def pairs(tables: tuple[SchemeTable, ...]) -> Iterator[Pair]:
     """Tables of one supernet that differ in the mode or in the images."""
     for first, second in itertools.combinations(tables, 2):
         if first.supernet == second.supernet and (first.bn == second.bn) != (first.split == second.split):
@@ -62,7 +62,7 @@ def tables_section(inputs: Inputs, folder: Path) -> list[str]:
     ]
 
 
-def ends_of(one: Table) -> dict[str, int]:
+def ends_of(one: SchemeTable) -> dict[str, int]:
     """Places of the networks with no and with all blocks connected."""
     place = one.place
     return {
@@ -76,19 +76,19 @@ def rankings_section(inputs: Inputs, folder: Path) -> list[str]:
     found = list(pairs(inputs.tables))
     if not found:
         return []
-    rows, pictures = [], []
+    rows, shown = [], []
     for number, pair in enumerate(found, 1):
         for quantity, agrees in zip(("accuracy", "loss"), agreements(pair), strict=True):
             rows.append((pair.first.network, pair.name, quantity, *_cells(agrees)))
         name = f"ranking_{number}.png"
         draw_rankings(folder / name, _panels(pair))
-        pictures += [f"{pair.first.network}, {pair.name}:", f"![{pair.name}]({name})"]
+        shown += [f"{pair.first.network}, {pair.name}:", f"![{pair.name}]({name})"]
     shares = [f"best {100 * share:.0f} %" for share in SHARES]
     return [
         "How far two evaluations of the same schemes rank them alike. `best 5 %` is the share of the best 5 % by the "
         "first that are among the best 5 % by the second: 5 % by chance. Equal accuracies are ranked by loss there.",
         table(("supernet", "pair", "by", "Spearman", "Kendall", "Pearson", *shares), rows),
-        *pictures,
+        *shown,
     ]
 
 

@@ -35,7 +35,7 @@ def named(searches: Sequence[SearchOutcome]) -> dict[str, SearchOutcome]:
 
 
 def _method(outcome: SearchOutcome) -> str:
-    return with_args(outcome.values["method"], outcome.values.get("method_args"))
+    return with_args(outcome.search.method, outcome.search.method_args)
 
 
 # ---- LTH4SA, Table I, `Top5%?`
@@ -46,7 +46,7 @@ def top_section(inputs: Inputs, folder: Path) -> list[str]:
     rows = []
     for name, outcome in named(inputs.searches).items():
         for one in inputs.tables:
-            if one.supernet != outcome.values["supernet"]["sha256"]:
+            if one.supernet != outcome.search.supernet.sha256:
                 continue
             own = one.accuracy[one.place[outcome.chosen]]
             share = float((one.accuracy > own).mean())
@@ -73,7 +73,7 @@ def exploration(outcome: SearchOutcome) -> Exploration | None:
         return None
     seen: set[str] = set()
     steps, distinct = [], []
-    for place, entry in enumerate(outcome.values["trace"]):
+    for place, entry in enumerate(outcome.search.trace):
         seen |= {text.replace(".", "") for text in _schemes(entry)}
         steps.append(int(entry.get("step", place)))
         distinct.append(len(seen))
@@ -94,9 +94,9 @@ def exploration_section(inputs: Inputs, folder: Path) -> list[str]:
     draw_exploration(folder / "exploration.png", shown)
     rows = []
     for name, search in shown.items():
-        convergence, values = search.convergence, searches[name].values
+        convergence, record = search.convergence, searches[name].search
         at = convergence.converged_at()
-        rows.append((name, SHARING[values["sharing"]], values.get("bn"), len(search.steps), convergence.drawn,
+        rows.append((name, SHARING[record.sharing], record.bn, len(search.steps), convergence.drawn,
                      convergence.distinct, *(_distinct_until(search, step) for step in (20, 100)),
                      number(convergence.snapshots[-1].p_bar), "never" if at is None else at))  # fmt: skip
     head = ("search", "supernet", "statistics", "steps", "schemes drawn", "distinct", "distinct in 20 steps",
@@ -155,18 +155,19 @@ def time_section(inputs: Inputs, folder: Path) -> list[str]:
     """Search time as a share of a training's."""
     rows, resumed = [], []
     for name, outcome in named(inputs.searches).items():
-        values = outcome.values
+        search, values = outcome.search, outcome.search.values
         seconds = values.get("seconds")
         if seconds is None:
             continue
-        if values.get("fresh", values.get("evaluations")) != values.get("evaluations"):
+        if values.get("fresh", search.evaluations) != search.evaluations:
             resumed.append(name)
         each = _seconds_an_iteration(outcome)
         training = None if each is None else each * max(run.max_iters for run in outcome.runs)
-        papers = each * RESNET38_ITERATIONS if each is not None and values["arch"] == "resnet38" else None
-        rows.append((name, _images(outcome), f"{len(outcome.evaluations):,}", _seconds(seconds),
-                     _seconds(training), _share(seconds, training), _seconds(papers), _share(seconds, papers),
-                     _seconds((values.get("supernet") or {}).get("seconds"))))  # fmt: skip
+        papers = each * RESNET38_ITERATIONS if each is not None and search.arch == "resnet38" else None
+        rows.append((name, f"{search.best.n:,}", f"{len(outcome.evaluations):,}", number(seconds, ",.0f"),
+                     number(training, ",.0f"), _share(seconds, training),
+                     number(papers, ",.0f"), _share(seconds, papers),
+                     number(values["supernet"].get("seconds"), ",.0f")))  # fmt: skip
     if not rows:
         return []
     head = ("search", "images a scheme", "distinct schemes", "search (s)", "a training (s)", "search / training",
@@ -193,14 +194,6 @@ def _seconds_an_iteration(outcome: SearchOutcome) -> float | None:
     """Mean over the stand-alone trainings whose time is known."""
     found = [run.seconds / run.max_iters for run in outcome.runs if run.seconds]
     return float(np.mean(found)) if found else None
-
-
-def _images(outcome: SearchOutcome) -> str:
-    return f"{outcome.best.n:,}"
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
 
 
 def _share(search: float, training: float | None) -> str:

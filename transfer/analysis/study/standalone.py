@@ -13,14 +13,14 @@ from backbones.scheme import ConnectionScheme
 from transfer.analysis.published import FIG4, FIG4_P
 from transfer.analysis.statistics import Comparison, Predictions, difference
 from transfer.analysis.study.figures import Predicted, draw_groups, draw_predictions
-from transfer.analysis.study.inputs import SHARING, Alone, Inputs, Table, describe_schedule
+from transfer.analysis.study.inputs import SHARING, Alone, Inputs, SchemeTable, describe_schedule
 from transfer.analysis.tickets import LEAST_PAIRS
 from transfer.measure.markdown import interval, table
 
 SPLITS = {"val": "D_val", "test": "the test images"}
 
 
-class Point(NamedTuple):
+class TrainedScheme(NamedTuple):
     """A scheme from scratch, with means over its trainings.
 
     Attributes:
@@ -36,14 +36,14 @@ class Point(NamedTuple):
     counted: bool
 
 
-def points_of(alone: Sequence[Alone], sharing: str) -> list[Point]:
-    """A point a scheme, of the networks that are part of a supernet which shares modules in that way."""
+def trained_schemes(alone: Sequence[Alone], sharing: str) -> list[TrainedScheme]:
+    """A point for each scheme, of the networks that are part of a supernet which shares modules in that way."""
     by_scheme: dict[ConnectionScheme, list[Alone]] = {}
     for one in alone:
         if one.run.sharing == sharing or one.run.scheme.connected == 0:
             by_scheme.setdefault(one.run.scheme, []).append(one)
     return [
-        Point(
+        TrainedScheme(
             scheme,
             float(np.mean([one.run.val["top1"] for one in runs])),
             float(np.mean([one.run.test["top1"] for one in runs])),
@@ -83,9 +83,9 @@ def _sample(inputs: Inputs) -> str:
     )
 
 
-def _supernet(tables: Sequence[Table], alone: Sequence[Alone], picture: Path) -> list[str]:
+def _supernet(tables: Sequence[SchemeTable], alone: Sequence[Alone], figure: Path) -> list[str]:
     first = tables[0]
-    points = points_of(alone, first.sharing)
+    points = trained_schemes(alone, first.sharing)
     counted = [point for point in points if point.counted]
     title = f"### {first.network}"
     if len(counted) < LEAST_PAIRS:
@@ -97,11 +97,11 @@ def _supernet(tables: Sequence[Table], alone: Sequence[Alone], picture: Path) ->
         rows += [(ranking, name, len(counted), *_prediction(found, ranking)) for ranking in rankings]
         verdicts += list(_verdicts(found, {one.bn for one in tables}, name))
     head = ("ranking by", "from scratch on", "schemes", "Pearson", "95 % interval", "Spearman", "95 % interval", "P")
-    draw_predictions(picture, _panels(tables, points))
-    return [title, _spread(counted), table(head, rows), *verdicts, f"![Rankings and accuracies]({picture.name})"]
+    draw_predictions(figure, _panels(tables, points))
+    return [title, _spread(counted), table(head, rows), *verdicts, f"![Rankings and accuracies]({figure.name})"]
 
 
-def _values(one: Table, points: Sequence[Point]) -> dict[str, np.ndarray]:
+def _values(one: SchemeTable, points: Sequence[TrainedScheme]) -> dict[str, np.ndarray]:
     at = [one.place[point.scheme] for point in points]
     return {"accuracy": one.accuracy[at], "loss": -one.loss[at]}
 
@@ -132,7 +132,7 @@ def describe_comparison(compared: Comparison) -> str:
     return f"**undecided**: {paired}."
 
 
-def _spread(points: Sequence[Point]) -> str:
+def _spread(points: Sequence[TrainedScheme]) -> str:
     test, val = (np.array([getattr(point, split) for point in points]) for split in ("test", "val"))
     same = Predictions({"val": val}, test)["val"]
     return (
@@ -143,7 +143,7 @@ def _spread(points: Sequence[Point]) -> str:
     )
 
 
-def _panels(tables: Sequence[Table], points: Sequence[Point]) -> list[Predicted]:
+def _panels(tables: Sequence[SchemeTable], points: Sequence[TrainedScheme]) -> list[Predicted]:
     panels = []
     for one in tables:
         for kind, sign, unit in (("accuracy", 1, " (%)"), ("loss", -1, "")):
@@ -178,14 +178,14 @@ def distribution_section(inputs: Inputs, folder: Path) -> list[str]:
     ]
 
 
-def _groups(alone: Sequence[Alone]) -> Mapping[str, list[Point]]:
+def _groups(alone: Sequence[Alone]) -> Mapping[str, list[TrainedScheme]]:
     """Points of samples and of what each method found, apart by how modules are shared."""
     runs: dict[str, list[Alone]] = {}
     for one in alone:
         if one.picked or one.found:
             name = f"{one.found or 'sample'}, {SHARING[one.run.sharing]}"
             runs.setdefault(name, []).append(one)
-    groups = {name: points_of(some, some[0].run.sharing) for name, some in runs.items()}
+    groups = {name: trained_schemes(some, some[0].run.sharing) for name, some in runs.items()}
     return dict(sorted(groups.items(), key=lambda item: not item[0].startswith("sample")))
 
 

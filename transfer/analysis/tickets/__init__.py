@@ -12,7 +12,6 @@ from transfer.analysis.tickets.correlation import (
     Coefficient,
     Correlation,
     correlate,
-    fisher_interval,
 )
 from transfer.analysis.tickets.scores import (
     Found,
@@ -47,7 +46,6 @@ __all__ = [
     "connection_scores",
     "correlate",
     "extreme_sets",
-    "fisher_interval",
     "fit_trend",
     "read_trace",
     "ticket_and_bad_sets",

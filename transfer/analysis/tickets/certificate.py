@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
+from transfer.analysis.statistics import difference
 
 Verdict = Literal["holds", "fails", "undecided"]
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -173,26 +173,17 @@ def _accuracy(ours: list[float], full: list[float], against: str) -> Condition:
     if absent:
         return Condition("accuracy", "undecided", f"no stand-alone accuracy of {' and of '.join(absent)}", {})
     means = [math.fsum(values) / len(values) for values in (ours, full)]
-    difference = means[0] - means[1]
-    numbers = {"accuracies": ours, "reference": full, "difference": difference, "ci95": None}
-    text = f"{means[0]:.2f} against {means[1]:.2f} ({difference:+.2f})"
+    value = means[0] - means[1]
+    numbers = {"accuracies": ours, "reference": full, "difference": value, "ci95": None}
+    text = f"{means[0]:.2f} against {means[1]:.2f} ({value:+.2f})"
     if min(len(ours), len(full)) < 2:
         seeds = f"{_seeds(ours)} against {_seeds(full)}"
         return Condition("accuracy", "undecided", f"{text}, the spread over seeds is unknown: {seeds}", numbers)
-    low, high = welch_interval(ours, full)
+    tested = difference(full, ours)
+    low, high = (value, value) if tested is None else tested.ci95  # None: no spread at all
     verdict: Verdict = "holds" if low >= 0 else "fails" if high < 0 else "undecided"
     text += f", {_seeds(ours)} against {_seeds(full)}, 95 % interval of the difference {low:+.2f} to {high:+.2f}"
     return Condition("accuracy", verdict, text, {**numbers, "ci95": [low, high]})
-
-
-def welch_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
-    """Welch's 95 % interval of the difference of two means, at least two values each."""
-    from scipy import stats
-
-    if len(set(first)) == len(set(second)) == 1:  # no spread at all, where the statistic would divide by zero
-        return first[0] - second[0], first[0] - second[0]
-    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(LEVEL)
-    return float(interval.low), float(interval.high)
 
 
 def _seeds(values: Sequence[float]) -> str:

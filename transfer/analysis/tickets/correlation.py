@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backbones.errors import UserInputError
+from transfer.analysis.statistics import fisher_interval
 
 PUBLISHED_PEARSON, PUBLISHED_SAMPLES = 0.71, 42
 """LTH4SA, appendix on the controller: supernet against stand-alone accuracy, CIFAR-100, ResNet, SE; no interval."""
@@ -72,19 +73,3 @@ def correlate(first: Sequence[float], second: Sequence[float]) -> Correlation:
         Coefficient(pearson, fisher_interval(pearson, n)),
         Coefficient(spearman, fisher_interval(spearman, n, 1 + spearman**2 / 2)),
     )
-
-
-def fisher_interval(value: float, n: int, variance: float = 1.0) -> tuple[float, float] | None:
-    """95 % interval of a correlation coefficient: tanh(atanh(value) +- 1.96 sqrt(variance / (n - 3))).
-
-    Args:
-        value: the coefficient.
-        n: number of pairs; None is returned for fewer than four.
-        variance: of Fisher's transform, times n - 3; 1 for Pearson.
-    """
-    if n <= LEAST_PAIRS:
-        return None
-    if abs(value) >= 1:
-        return value, value
-    reach = 1.959963984540054 * math.sqrt(variance / (n - 3))
-    return math.tanh(math.atanh(value) - reach), math.tanh(math.atanh(value) + reach)

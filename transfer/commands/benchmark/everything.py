@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.benchmarks.common import Command
+from transfer.cli import HOME
+from transfer.commands.benchmark.common import Command
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXT = "every benchmark; writes JSON files and rewrites results/benchmarks.md"
 DOCUMENT = "benchmarks.md"
 SPEED = "speed"
@@ -29,7 +29,7 @@ _TIMED = "--clock {clock} {threads}"
 
 
 @dataclass(frozen=True)
-class Entry:
+class Planned:
     """A benchmark of the collection: its arguments, and those of a tiny run; `{folder}` is where its files go."""
 
     command: str
@@ -39,53 +39,53 @@ class Entry:
 
 
 PLAN = {
-    "increment_resnet50": Entry(
+    "increment_resnet50": Planned(
         "increment",
         f"{_IMAGENET} --batch 8 --rounds 6 --repeats 3 --png {{folder}}/increment_resnet50.png",
         f"{_TINY} --batch 1 --rounds 1 --png {{folder}}/increment_resnet50.png",
     ),
-    "increment_cifar": Entry("increment", f"{_CIFAR} --rounds 8 --repeats 3", f"{_TINY} --batch 1 --rounds 1"),
-    "increment_tasks": Entry(
+    "increment_cifar": Planned("increment", f"{_CIFAR} --rounds 8 --repeats 3", f"{_TINY} --batch 1 --rounds 1"),
+    "increment_tasks": Planned(
         "increment",
         f"{_TASKS} --batch 1 --rounds 3",
         f"{_SMALL} --size 64 --batch 1 --rounds 1",
     ),
-    "throughput_resnet50": Entry("throughput", "--rounds 5", "--size 32 --batch 1 --rounds 1"),
-    "density": Entry(
+    "throughput_resnet50": Planned("throughput", "--rounds 5", "--size 32 --batch 1 --rounds 1"),
+    "density": Planned(
         "density",
         "",
         "--data generated --scenes 1 --sample 1 --heads 10 100",
         timed="--clock {clock}",
     ),
-    "profile": Entry(
+    "profile": Planned(
         "profile", f"{_SMALL} --steps 8", f"{_SMALL} --steps 1 --cfg-options train_dataloader.batch_size=1"
     ),
-    "steps": Entry(
+    "steps": Planned(
         "steps",
         "--heads classifier --batch 4 --size 224 --rounds 10",
         "--heads classifier --batch 2 --size 32 --rounds 1",
     ),
-    "steps_psp": Entry("steps", "--heads psp --rounds 8", "--heads psp --size 33 --pairs 1"),
-    "evaluation": Entry("evaluation", _SMALL, f"{_SMALL} --limit 1"),
-    "search": Entry(
+    "steps_psp": Planned("steps", "--heads psp --rounds 8", "--heads psp --size 33 --pairs 1"),
+    "evaluation": Planned("evaluation", _SMALL, f"{_SMALL} --limit 1"),
+    "search": Planned(
         "search",
         "planted --seeds 5 --budgets 32 128 --methods random evolution ean",
         "planted --seeds 1 --budgets 4 --methods random",
         timed="",
     ),
-    "trie_resnet38": Entry("trie", "--batch 16 --rounds 3", "--size 8 --batch 2 --schemes 8 --rounds 1 --memory 2 4"),
-    "trie_resnet50": Entry(
+    "trie_resnet38": Planned("trie", "--batch 16 --rounds 3", "--size 8 --batch 2 --schemes 8 --rounds 1 --memory 2 4"),
+    "trie_resnet50": Planned(
         "trie",
         "--name resnet50_full_share_se.imagenet --schemes 1000 --size 96 --batch 2 --sample 24 --rounds 1",
         "--name resnet50_full_share_se.imagenet --schemes 4 --size 32 --batch 1 --sample 1 --rounds 1 --memory 2",
     ),
-    "scaling": Entry(
+    "scaling": Planned(
         "scaling",
         "--batch 64 --rounds 3 --png {folder}/scaling.png",
         "--schemes 4 8 --images 4 8 --heads 10 100 --megapixels 0.01 0.02 --batch 4 --rounds 1 "
         "--png {folder}/scaling.png",
     ),
-    "startup": Entry("startup", "", "--rounds 1", timed="--clock {clock}"),
+    "startup": Planned("startup", "", "--rounds 1", timed="--clock {clock}"),
 }
 """What `all` runs, by the name of the JSON file."""
 
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace, commands: Mapping[str, Command]) -> int:
     for name in args.only or ():
         if name not in PLAN:
             raise UserInputError(f"--only {name}: expected some of {', '.join(PLAN)}.{did_you_mean(name, PLAN)}")
-    out = Path(args.out_dir or ROOT / "results")
+    out = Path(args.out_dir or HOME / "results")
     failed: dict[str, str] = {}
     for name in PLAN if args.only is None else args.only:
         started = time.monotonic()
@@ -126,23 +126,23 @@ def run(args: argparse.Namespace, commands: Mapping[str, Command]) -> int:
 
 def argv_of(name: str, args: argparse.Namespace, out: Path) -> list[str]:
     """The arguments of a benchmark of the collection."""
-    entry, folder = PLAN[name], shown(out / SPEED)
+    planned, folder = PLAN[name], shown(out / SPEED)
     threads = "" if args.threads is None else f"--threads {args.threads}"
-    words = [(entry.quick if args.quick else entry.usual), entry.timed]
+    words = [(planned.quick if args.quick else planned.usual), planned.timed]
     filled = [word.format(folder="{folder}", clock=args.clock, threads=threads).split() for word in words]
     told = [word.replace("{folder}", folder) for words in filled for word in words]
-    return [entry.command, *told, "--out", f"{folder}/{name}.json"]
+    return [planned.command, *told, "--out", f"{folder}/{name}.json"]
 
 
 def shown(path: Path) -> str:
     """From the checkout on, if it lies there."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path.absolute())
+    return str(path.relative_to(HOME)) if path.is_relative_to(HOME) else str(path.absolute())
 
 
 def _run_one(name: str, argv: Sequence[str]) -> str | None:
     """Runs a benchmark in a process of its own, so that none finds what another one left; the message of a failure."""
-    command = [sys.executable, str(ROOT / "tools" / "benchmark.py"), *argv]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-m", "transfer", "benchmark", *argv]
+    done = subprocess.run(command, cwd=HOME, capture_output=True, text=True)
     if done.returncode == 0:
         print(done.stdout, flush=True)
         return None
@@ -154,17 +154,17 @@ def _run_one(name: str, argv: Sequence[str]) -> str | None:
 
 def write_document(out: Path, commands: Mapping[str, Command], failed: Mapping[str, str]) -> Path:
     """Writes what the JSON files in `out/speed` hold as Markdown; returns where."""
-    from transfer.engine.checkpoint import write_atomically
+    from backbones.files import write_atomically
 
     parts = [
         "# Benchmarks\n\nWritten by `python tools/benchmark.py all`; `all --only NAME` measures parts of it anew. "
         "Every figure comes from the command above its table, run from the top of the checkout. Networks that are "
         "compared took turns in one run; intervals are of 95 %, by bootstrap."
     ]
-    for name, entry in PLAN.items():
+    for name, planned in PLAN.items():
         path = out / SPEED / f"{name}.json"
         content = json.loads(path.read_text()) if path.is_file() else None
-        parts.append(_section(name, commands[entry.command], content, failed.get(name), out))
+        parts.append(_section(name, commands[planned.command], content, failed.get(name), out))
     write_atomically(out / DOCUMENT, ("\n\n".join(parts) + "\n").encode())
     return out / DOCUMENT
 
@@ -188,8 +188,6 @@ def _section(name: str, command: Command, content: Any, failure: str | None, out
         text += command.markdown(rows)
     elif command.columns is not None:
         text += as_markdown(rows, command.columns())
-    if goals := command.goals(rows):
-        text += "\n\n" + "\n".join(goals)
     if (out / SPEED / f"{name}.png").is_file():
         text += f"\n\n![{name}]({SPEED}/{name}.png)"
     return text

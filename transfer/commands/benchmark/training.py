@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from tools.benchmarks.common import Command, Rows, clock_options, print_table, settings, timing_options
+from transfer.commands.benchmark.common import Command, Rows, clock_options, print_table, settings, timing_options
 
 
 def _config(args: argparse.Namespace) -> Any:
@@ -53,36 +53,16 @@ def _evaluation(args: argparse.Namespace) -> Rows:
 
 
 def _parts_columns() -> dict[str, Any]:
-    from transfer.measure import columns as cells
+    from transfer.measure import columns
 
     return {
-        "part": cells.text("name"),
-        "config": cells.text("config"),
-        "batch": cells.text("batch"),
-        "ms/step": cells.number("ms_per_step"),
-        "ms/image": cells.number("ms_per_image"),
-        "share %": cells.number("share_percent"),
+        "part": columns.text("name"),
+        "config": columns.text("config"),
+        "batch": columns.text("batch"),
+        "ms/step": columns.number("ms_per_step"),
+        "ms/image": columns.number("ms_per_image"),
+        "share %": columns.number("share_percent"),
     }
-
-
-def _profile_goals(rows: Rows) -> list[str]:
-    from transfer.benchmarks.bounds import goal
-    from transfer.benchmarks.profile_loops import share
-
-    data, targets = share(rows, "data"), share(rows, "targets")
-    lines = [
-        goal("data and targets, percent of a step (below 50, one worker keeps up)", data + targets, 50, at_least=False)
-    ]
-    if targets:
-        lines.append(goal("targets made on the fly, percent of a step", targets, 5, at_least=False, digits=3))
-    return lines
-
-
-def _evaluation_goals(rows: Rows) -> list[str]:
-    from transfer.benchmarks.bounds import goal
-    from transfer.benchmarks.profile_loops import NETWORK, share
-
-    return [goal("the network's share of the evaluation, percent", share(rows, NETWORK), 90, at_least=True)]
 
 
 # ---- steps
@@ -106,7 +86,7 @@ def _steps_options(command: argparse.ArgumentParser) -> None:
         "--against", default="resnet50.imagenet", metavar="NAME", help="a trunk beside it (default: %(default)s)"
     )
     command.add_argument("--timm", default="seresnet50", help="timm's beside it, or none (default: %(default)s)")
-    command.add_argument("--size", type=int, default=193, help="side of the pictures (default: %(default)s)")
+    command.add_argument("--size", type=int, default=193, help="side of the images (default: %(default)s)")
     timing_options(command, 2, 30, "--pairs")
 
 
@@ -114,9 +94,9 @@ def _steps(args: argparse.Namespace) -> Rows:
     chosen = settings(args)
     rows: Rows = []
     if "psp" in args.heads:
-        import tasks.segmentation  # noqa: F401  (mmsegmentation's models)
-        from tasks.segmentation.benchmark import compare_steps
+        from transfer.task import get_task
 
+        compare_steps = get_task("segmentation").part("benchmark").compare_steps
         pairs = args.rounds * args.repeats
         given = dict(device=args.device, clock=args.clock, seed=args.seed)
         rows.append(compare_steps(batch=args.batch, size=args.size, pairs=pairs, **given))
@@ -130,51 +110,34 @@ def _steps(args: argparse.Namespace) -> Rows:
 
 
 def _steps_columns() -> dict[str, Any]:
-    from transfer.measure import columns as cells
+    from transfer.measure import columns
 
     return {
-        "network": cells.text("name"),
-        "against": cells.text("against"),
-        "its format": cells.text("against_format"),
-        "mode": cells.text("mode"),
-        "memory format": cells.text("memory_format"),
-        "batch": cells.text("batch"),
-        "pixels": cells.text("size"),
-        "ms/image": cells.number("ms_per_image", 1),
-        "ratio": cells.number("ratio", 3),
-        "95 % interval": cells.interval("ratio_ci95", 3),
-        "checkpointing": cells.text("checkpointing"),
-        "peak MB": cells.number("peak_memory_mb", 1),
+        "network": columns.text("name"),
+        "against": columns.text("against"),
+        "its format": columns.text("against_format"),
+        "mode": columns.text("mode"),
+        "memory format": columns.text("memory_format"),
+        "batch": columns.text("batch"),
+        "pixels": columns.text("size"),
+        "ms/image": columns.number("ms_per_image", 1),
+        "ratio": columns.number("ratio", 3),
+        "95 % interval": columns.interval("ratio_ci95", 3),
+        "checkpointing": columns.text("checkpointing"),
+        "peak MB": columns.number("peak_memory_mb", 1),
     }
 
 
-def _steps_goals(rows: Rows) -> list[str]:
-    """In the faster memory format of the searched network; the others in the same one, and as they come."""
-    from transfer.benchmarks.bounds import goal
-
-    timed = [row for row in rows if row.get("against_format")]
-    best = min(timed, key=lambda row: row["ms_per_image"])["memory_format"] if timed else None
-    lines = []
-    for row in timed:
-        if row["memory_format"] == best:
-            what = f"training step ({best}) against {row['against']} ({row['against_format']})"
-            bound = 0.95 if row["against"].startswith("timm ") else 1.05
-            lines.append(goal(what, row["ratio"], bound, at_least=False, ends=row["ratio_ci95"], digits=3))
-    return lines
-
-
-PROFILE = Command("parts of a training step", _profile_options, _profile, _parts_columns, _profile_goals)
+PROFILE = Command("parts of a training step", _profile_options, _profile, _parts_columns)
 EVALUATION = Command(
     "data, network and metric time of an evaluation",
     _evaluation_options,
     _evaluation,
     _parts_columns,
-    _evaluation_goals,
 )
 STEPS = Command(
     "training step with a registered backbone against mmsegmentation's, the plain and timm's",
     _steps_options,
     _steps,
     _steps_columns,
-    _steps_goals,
 )

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from tools.benchmarks.common import Command, Rows, print_table, settings, timing_options
+from transfer.commands.benchmark.common import Command, Rows, print_table, settings, timing_options
 
 
 def _search_options(command: argparse.ArgumentParser) -> None:
@@ -28,27 +28,26 @@ def _search_options(command: argparse.ArgumentParser) -> None:
 
 def _search(args: argparse.Namespace) -> Rows:
     from backbones.errors import UserInputError
-    from transfer.analysis import compare_methods as contest
+    from transfer.analysis import compare_methods
 
     if args.seeds < 1 or min(args.budgets) < 1:
         raise UserInputError("--seeds and --budgets: expected numbers of at least 1")
-    methods = contest.contestants(args.methods)
-    problems = [contest.known_problem(name) for name in args.problem]
+    methods = compare_methods.pick_methods(args.methods)
+    problems = [compare_methods.known_problem(name) for name in args.problem]
     rows: Rows = []
     for name, problem in zip(args.problem, problems, strict=True):
-        found = contest.contest(
+        found = compare_methods.regret_rows(
             name, problem, methods, budgets=sorted(args.budgets), seeds=args.seeds, progress=_to_stderr
         )
-        print(
-            f"\nRegret on {name}, mean of {args.seeds} searches and its 95 % interval\n\n{contest.as_markdown(found)}"
-        )
+        print(f"\nRegret on {name}, mean of {args.seeds} searches and its 95 % interval\n")
+        print(compare_methods.as_markdown(found))
         rows += found
     if args.supernet:
         from transfer.search.supernet import SupernetProblem
 
         problem = SupernetProblem(*args.supernet, bn=problems[0].settings.get("bn", "running"))
-        found = contest.regret_of_returned(problem, problems[0], seeds=args.seeds, progress=_to_stderr)
-        print(f"\nRegret of the schemes that supernet methods return\n\n{contest.costs_as_markdown(found)}")
+        found = compare_methods.regret_of_returned(problem, problems[0], seeds=args.seeds, progress=_to_stderr)
+        print(f"\nRegret of the schemes that supernet methods return\n\n{compare_methods.costs_as_markdown(found)}")
         rows += found
     return rows
 
@@ -58,12 +57,12 @@ def _to_stderr(line: str) -> None:
 
 
 def _search_markdown(rows: Rows) -> str:
-    from transfer.analysis import compare_methods as contest
+    from transfer.analysis import compare_methods
 
     problems = dict.fromkeys(row["problem"] for row in rows)
     tables = (
         f"Regret on {name}, with its 95 % interval\n\n"
-        + contest.as_markdown([row for row in rows if row["problem"] == name])
+        + compare_methods.as_markdown([row for row in rows if row["problem"] == name])
         for name in problems
     )
     return "\n\n".join(tables)
@@ -72,7 +71,7 @@ def _search_markdown(rows: Rows) -> str:
 def _trie_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--name", default="resnet38_full_share_se.cifar100", help="network (default: %(default)s)")
     command.add_argument("--schemes", type=int, default=0, help="random ones to evaluate; 0: every one (default)")
-    command.add_argument("--size", type=int, default=32, help="side of the pictures (default: %(default)s)")
+    command.add_argument("--size", type=int, default=32, help="side of the images (default: %(default)s)")
     command.add_argument(
         "--sample", type=int, default=64, help="schemes that are evaluated one at a time (default: %(default)s)"
     )
@@ -94,24 +93,24 @@ def _trie(args: argparse.Namespace) -> Rows:
 
 
 def _trie_columns() -> dict[str, Any]:
-    from transfer.measure import columns as cells
+    from transfer.measure import columns
 
     return {
-        "network": cells.text("name"),
-        "mode": cells.text("mode"),
-        "batch": cells.text("batch"),
-        "pixels": cells.text("size"),
-        "schemes": cells.number("schemes", 0),
-        "blocks": cells.number("blocks_run", 0),
-        "one at a time": cells.number("blocks_alone", 0),
-        "times fewer": cells.number("blocks_saving"),
-        "seconds": cells.number("seconds"),
-        "one at a time, s": cells.number("alone_seconds"),
-        "from a sample of": cells.text("sample"),
-        "times as fast": cells.number("speedup"),
-        "95 % interval": cells.interval("speedup_ci95"),
-        "peak MB": cells.number("peak_memory_mb", 1),
-        "a batch a level, MB": cells.number("levels_mb", 1),
+        "network": columns.text("name"),
+        "mode": columns.text("mode"),
+        "batch": columns.text("batch"),
+        "pixels": columns.text("size"),
+        "schemes": columns.number("schemes", 0),
+        "blocks": columns.number("blocks_run", 0),
+        "one at a time": columns.number("blocks_alone", 0),
+        "times fewer": columns.number("blocks_saving"),
+        "seconds": columns.number("seconds"),
+        "one at a time, s": columns.number("alone_seconds"),
+        "from a sample of": columns.text("sample"),
+        "times as fast": columns.number("speedup"),
+        "95 % interval": columns.interval("speedup_ci95"),
+        "peak MB": columns.number("peak_memory_mb", 1),
+        "a batch a level, MB": columns.number("levels_mb", 1),
     }
 
 

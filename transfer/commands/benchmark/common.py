@@ -19,7 +19,6 @@ class Command:
         add_options: to its parser; `--out` is there already.
         run: measures; gives the rows.
         columns: of the table for rows, by the function that imports what it needs; None: `run` prints its own.
-        goals: lines on what the rows reach.
         markdown: instead of the table of `columns`.
     """
 
@@ -27,15 +26,14 @@ class Command:
     add_options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], Rows]
     columns: Callable[[], dict[str, Any]] | None = None
-    goals: Callable[[Rows], list[str]] = lambda rows: []
     markdown: Callable[[Rows], str] | None = None
 
 
 def timing_options(command: argparse.ArgumentParser, batch: int, rounds: int = 10, *also: str) -> None:
     """Options of `transfer.measure.timed_models.Settings`; `also` are other names of `--rounds`."""
-    command.add_argument("--batch", type=int, default=batch, help="pictures at a time (default: %(default)s)")
+    command.add_argument("--batch", type=int, default=batch, help="images at a time (default: %(default)s)")
     command.add_argument(
-        "--rounds", *also, type=int, default=rounds, help="in which each contender runs once (default: %(default)s)"
+        "--rounds", *also, type=int, default=rounds, help="in which each network runs once (default: %(default)s)"
     )
     command.add_argument("--repeats", type=int, default=1, help="of the whole measurement (default: %(default)s)")
     clock_options(command)
@@ -56,15 +54,12 @@ def clock_options(command: argparse.ArgumentParser) -> None:
 
 def settings(args: argparse.Namespace) -> Any:
     """`Settings` from the options, checked; sets torch's threads."""
-    import torch
-
     import transfer.engine  # noqa: F401  (guards and registries)
     from transfer.measure.timed_models import Settings
 
-    batch, rounds, repeats = (getattr(args, name, 1) for name in ("batch", "rounds", "repeats"))
-    made = Settings(batch, args.device, rounds, repeats, args.clock, args.seed, args.threads)
-    if args.threads is not None:
-        torch.set_num_threads(args.threads)
+    given = {name: value for name, value in vars(args).items() if name in Settings.__dataclass_fields__}
+    made = Settings(**given)
+    made.set_threads()
     return made
 
 
@@ -72,11 +67,11 @@ def print_table(rows: Rows, columns: Any, device: str = "cpu") -> None:
     """Rows and the machine."""
     from rich.console import Console
 
-    from transfer.measure import tables as report
+    from transfer.measure import tables
     from transfer.measure.machine import describe_machine, summary
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 240  # a pipe has no width: keep a row on one line
-    console.print(report.table(rows, columns))
+    console.print(tables.table(rows, columns))
     console.print(summary(describe_machine(device)), markup=False, soft_wrap=True)

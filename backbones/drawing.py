@@ -1,0 +1,73 @@
+"""A registered backbone as a picture: its trunk, which blocks its scheme connects, and the module that they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backbones.arch import get_arch
+from backbones.errors import UserInputError
+from backbones.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from backbones.card import BackboneCard
+
+CONNECTED, LEFT_OUT, MODULE = "#0072B2", "#E5E9EE", "#E69F00"
+"""Colours that colour-blind people tell apart."""
+
+FORMATS = ("png", "svg", "pdf")
+
+_GAP = 0.9
+"""Between stages; a block is 1 wide."""
+
+
+def draw_backbone(card: BackboneCard, path: str | Path) -> None:
+    """Writes the picture of a card's network; the ending of `path` says the format (see `FORMATS`).
+
+    Each square is a residual block. Filled ones are connected to a self-attention module: one per stage where the card
+    shares it by stage, else one per block.
+
+    Raises:
+        UserInputError: an ending that is none of `FORMATS`.
+    """
+    from matplotlib.figure import Figure
+
+    kind = Path(path).suffix.lstrip(".").lower()
+    if kind not in FORMATS:
+        raise UserInputError(f"{path}: expected a file that ends in {', '.join(f'.{form}' for form in FORMATS)}")
+    stages, channels = card.scheme.stages, get_arch(card.arch).channels
+    width = card.scheme.total + _GAP * (len(stages) - 1)
+    figure = Figure(figsize=(max(7.0, 0.55 * width + 1), 2.3), layout="constrained")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.set_xlim(-1.3, width + 0.3)
+    axes.set_ylim(-0.8, 2.5)
+    axes.set_aspect("equal")
+    axes.annotate("", (width + 0.25, 0.4), (-1.2, 0.4), arrowprops={"arrowstyle": "-|>", "color": "#666666"}, zorder=0)
+    left = 0.0
+    for number, (bits, maps) in enumerate(zip(stages, channels, strict=True), 1):
+        _draw_stage(axes, left, bits, card)
+        axes.text(left + len(bits) / 2, -0.35, f"stage {number}, {maps} channels", ha="center", va="top", fontsize=8)
+        left += len(bits) + _GAP
+    title = f"{card.name}   scheme {card.scheme}"
+    axes.set_title(f"{title}, {card.scheme.connected} of {card.scheme.total} blocks connected", fontsize=9)
+    with atomic_path(path) as partial:
+        figure.savefig(partial, format=kind, dpi=150)
+
+
+def _draw_stage(axes: Axes, left: float, bits: tuple[int, ...], card: BackboneCard) -> None:
+    from matplotlib.patches import FancyBboxPatch, Rectangle
+
+    name = (card.attention or "").removeprefix("timm:").upper()
+    centres = [left + place + 0.5 for place, bit in enumerate(bits) if bit]
+    modules = [sum(centres) / len(centres)] * len(centres) if centres and card.sharing == "stage" else centres
+    for place, bit in enumerate(bits):
+        axes.add_patch(Rectangle((left + place + 0.06, 0.0), 0.88, 0.8, facecolor=CONNECTED if bit else LEFT_OUT))
+        axes.text(left + place + 0.5, 0.4, str(bit), ha="center", va="center", color="white" if bit else "#555555")
+    for centre, module in zip(centres, modules, strict=True):
+        axes.plot([centre, module], [0.8, 1.7], color=MODULE, linewidth=1.5, zorder=0)
+    for module in dict.fromkeys(modules):
+        axes.add_patch(FancyBboxPatch((module - 0.32, 1.7), 0.64, 0.5, "round,pad=0.04", facecolor=MODULE, linewidth=0))
+        axes.text(module, 1.95, name, ha="center", va="center", fontsize=8)

@@ -1,1 +1,0 @@
-"""The subcommands of `tools/benchmark.py`, each a line to what it measures."""

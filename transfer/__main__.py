@@ -1,0 +1,5 @@
+"""`python -m transfer COMMAND ...` is `ean COMMAND ...`, also for torchrun."""
+
+from transfer.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,404 @@
+"""Registered backbones: list, show, verify, register, remove, fetch, pack."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backbones.arch import get_arch
+from backbones.card import INPUTS, KINDS, SHARING, BackboneCard, Provenance, known_attentions
+from backbones.errors import UserInputError
+from backbones.registry import get_card, list_backbones, register_backbone, remove_backbone
+from backbones.scheme import ConnectionScheme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+TEXTS = {
+    "list": "list the registered backbones",
+    "show": "show one card and draw its scheme stage by stage",
+    "verify": "build, count parameters, check the weights' sha256 and that they fit",
+    "register": "add a backbone to your own cards",
+    "remove": "delete one of your own cards and its weights",
+    "fetch": "download weights; the only command that uses the network",
+    "pack": "write a card and its weights into one archive, which `register` takes back",
+}
+"""What each command does, in a line."""
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, run: Any) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=TEXTS[name], description=TEXTS[name])
+        command.set_defaults(run=run)
+        return command
+
+    command = add("list", run_list)
+    command.add_argument("pattern", nargs="?", default="*", help="such as 'resnet50*'")
+    command.add_argument("--pretrained", action="store_true", help="only those with weights of their own")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+    command = add("show", run_show)
+    command.add_argument("name")
+    command.add_argument("--picture", metavar="FILE", help="also draw it there: .png, .svg or .pdf")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+    command = add("verify", run_verify)
+    command.add_argument("name", nargs="?", help="one backbone")
+    command.add_argument("--all", action="store_true", help="every registered backbone")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+    _add_register(add("register", run_register))
+
+    command = add("remove", run_remove)
+    command.add_argument("name")
+
+    command = add("fetch", run_fetch)
+    command.add_argument(
+        "name", nargs="?", help="an architecture, such as resnet50, or a backbone whose card has a url"
+    )
+    command.add_argument("--url", help="download this file instead")
+    command.add_argument("--sha256", help="its hash, where the file's name holds none")
+
+    command = add("pack", run_pack)
+    command.add_argument("name")
+    command.add_argument("out", metavar="OUT.zip|OUT.tar")
+    return parser.parse_args(argv)
+
+
+def _add_register(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "source",
+        nargs="?",
+        metavar="CARD.toml|PACK.zip|PACK.tar|WORK_DIR",
+        help="a card, a pack, or the work directory of a finished search",
+    )
+    command.add_argument("--name", help="arch.tag, such as resnet50_share_ean_se.mine")
+    command.add_argument("--arch", help="such as resnet50")
+    command.add_argument("--attention", help=f"{', '.join(known_attentions())} or timm:NAME")
+    command.add_argument("--attention-args", nargs="+", default=[], metavar="KEY=VALUE", help="such as reduction=16")
+    command.add_argument("--sharing", help=f"{' or '.join(SHARING)} (default stage)")
+    command.add_argument("--scheme", help="such as 100.1011.010011.011 (default: every block; of a search, its best)")
+    command.add_argument("--run", dest="training", help="of a search: plain, full_sa or full_share beside it")
+    command.add_argument("--provenance", help=f"where the scheme comes from: {', '.join(KINDS)} (default hand)")
+    command.add_argument("--source-text", metavar="TEXT", help="the paper, the search run or the person")
+    command.add_argument("--summary", help="one line")
+    command.add_argument("--weights", metavar="FILE", help=".safetensors or .pth that fits; stored as safetensors")
+    command.add_argument("--licence", default="unstated", help="of the weights")
+    command.add_argument("--into", metavar="FOLDER", help="write there instead of into your own cards")
+
+
+# ---- list and show: no torch
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """A row a card; a broken card does not hide the others."""
+    cards, broken = [], []
+    for name in list_backbones(args.pattern):
+        try:
+            cards.append(get_card(name))
+        except UserInputError as error:
+            broken.append(str(error))
+    if args.pretrained:
+        cards = [card for card in cards if card.weights is not None]
+    if args.json:
+        print(json.dumps([_row(card) for card in cards], indent=2))
+    else:
+        _print(_listing(cards))
+    for line in broken:
+        print("error:", line, file=sys.stderr)
+    return 2 if broken else 0
+
+
+def _row(card: BackboneCard) -> dict[str, Any]:
+    top1 = [figures.values["top1"] for figures in card.published if "top1" in figures.values]
+    return {
+        "name": card.name,
+        "arch": card.arch,
+        "attention": card.attention,
+        "sharing": card.sharing if card.attention else None,
+        "connected": card.scheme.connected,
+        "blocks": card.scheme.total,
+        "parameters": card.parameters.count if card.parameters else None,
+        "published_top1": top1[0] if top1 else None,
+        "provenance": card.provenance.kind,
+        "weights": card.weights is not None,
+    }
+
+
+def _listing(cards: list[BackboneCard]) -> Table:
+    table = _table("name", "SAM", "shared by", "connected", "parameters", "top-1 (paper)", "scheme from", "weights")
+    for row in map(_row, cards):
+        table.add_row(
+            row["name"],
+            row["attention"] or "-",
+            row["sharing"] or "-",
+            f"{row['connected']}/{row['blocks']}",
+            f"{row['parameters'] / 1e6:.3f} M" if row["parameters"] else "-",
+            f"{row['published_top1']:.2f}" if row["published_top1"] is not None else "-",
+            row["provenance"],
+            "yes" if row["weights"] else "-",
+        )
+    return table
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """The whole card."""
+    card = get_card(args.name)
+    if args.picture:
+        from backbones.drawing import draw_backbone
+
+        draw_backbone(card, args.picture)
+    if args.json:
+        print(json.dumps(card.to_dict() | {"path": str(card.path)}, indent=2))
+        return 0
+    _print_lines([card.name, card.summary, "", *_facts(card), "", *_drawing(card), ""])
+    for title, entries in (("published", card.published), ("measured with this code", card.measured)):
+        if entries:
+            table = _table(title, "figures", "source")
+            for entry in entries:
+                values = ", ".join(f"{name} {value:g}" for name, value in entry.values.items())
+                table.add_row(entry.data, values, f"{entry.source}. {entry.note}" if entry.note else entry.source)
+            _print(table)
+        else:
+            _print_lines([f"{title}: none"])
+    return 0
+
+
+def _facts(card: BackboneCard) -> list[str]:
+    args = ", ".join(f"{key}={value}" for key, value in card.attention_args.items())
+    sam = f"{card.attention}({args}), a module a {card.sharing}" if card.attention else "none"
+    facts = {
+        "network": f"{card.arch}, attention {sam}",
+        "input": f"{card.input.size} px, mean {list(card.mean)}, std {list(card.std)}",
+        "scheme from": f"{card.provenance.kind}: {card.provenance.source}",
+        "note": card.provenance.note,
+        "parameters": _count(card),
+        "weights": f"{card.weights.file or card.weights.url}, {card.weights.licence}" if card.weights else "none",
+        "card": str(card.path),
+    }
+    return [f"{key:12}{value}" for key, value in facts.items() if value]
+
+
+def _count(card: BackboneCard) -> str:
+    if card.parameters is None:
+        return ""
+    classes = f"{card.parameters.num_classes} classes" if card.parameters.num_classes else "features only"
+    return f"{card.parameters.count:,} ({classes}{', convolutions with bias' if card.parameters.conv_bias else ''})"
+
+
+def _drawing(card: BackboneCard) -> list[str]:
+    """A line a stage: one sign a block, filled where it is connected."""
+    lines = [f"scheme {card.scheme} ({card.scheme.connected} of {card.scheme.total} blocks connected)"]
+    channels = get_arch(card.arch).channels
+    for number, (bits, width) in enumerate(zip(card.scheme.stages, channels, strict=True), 1):
+        blocks = " ".join("■" if bit else "□" for bit in bits)
+        lines.append(f"  layer{number}  {width:5} channels  {blocks}  {sum(bits)}/{len(bits)}")
+    return lines
+
+
+# ---- the others
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """A row a card; status 2 where one does not hold."""
+    if args.all == (args.name is not None):
+        raise UserInputError("verify: expected the name of one backbone, or --all")
+    from backbones.verification import verify_backbone, verify_card
+
+    results = [verify_backbone(name) for name in list_backbones()] if args.all else [verify_card(get_card(args.name))]
+    if args.json:
+        print(json.dumps([{**vars(result), "ok": result.ok} for result in results], indent=2))
+    else:
+        table = _table("name", "parameters", "on the card", "weights", "result")
+        for r in results:
+            counts = [f"{count:,}" if count is not None else "-" for count in (r.parameters, r.expected)]
+            table.add_row(r.name, *counts, r.weights, "ok" if r.ok else "; ".join(r.problems))
+        _print(table)
+    failed = [f"{result.name}: {problem}" for result in results for problem in result.problems]
+    for line in failed:
+        print("error:", line, file=sys.stderr)
+    return 2 if failed else 0
+
+
+_NETWORK = ("arch", "attention", "attention_args", "sharing", "provenance", "source_text", "summary")
+"""Options of `register` that describe a network from nothing."""
+
+
+def run_register(args: argparse.Namespace) -> int:
+    """From a card, a pack, the work directory of a search, or the options."""
+    if args.source is not None and Path(args.source).is_dir():
+        return _registered(_card_of_search(args))
+    if args.training is not None:
+        raise UserInputError("register: --run chooses one of a search's networks, expected its work directory")
+    with _given_card(args) as card:
+        card = register_backbone(
+            card,
+            weights=args.weights,
+            licence=args.licence,
+            weights_source=Path(args.weights).name if args.weights else "",
+            directory=args.into,
+        )
+    return _registered(card)
+
+
+def _registered(card: BackboneCard) -> int:
+    assert card.parameters is not None
+    print(f"{card.name} is registered: {card.path}, {card.parameters.count:,} parameters")
+    return 0
+
+
+def _card_of_search(args: argparse.Namespace) -> BackboneCard:
+    """Registers what a search found."""
+    _refuse_beside(args, (*_NETWORK, "weights"))
+    if args.name is None:
+        raise UserInputError(f"register: {args.source} is the folder of a search, expected --name arch.tag beside it")
+    from transfer.pipeline.register import register_search
+
+    return register_search(
+        args.source, args.name, scheme=args.scheme, run=args.training, directory=args.into, licence=args.licence
+    )
+
+
+def _refuse_beside(args: argparse.Namespace, options: tuple[str, ...]) -> None:
+    given = [f"--{name.replace('_', '-')}" for name in options if getattr(args, name)]
+    if given:
+        raise UserInputError(f"register: {args.source} says it all, {', '.join(given)} cannot be given beside it")
+
+
+@contextmanager
+def _given_card(args: argparse.Namespace) -> Iterator[BackboneCard]:
+    from backbones.archive import SUFFIXES, unpack
+
+    if args.source is None:
+        yield _card_from_options(args)
+    elif Path(args.source).suffix not in (".toml", *SUFFIXES):
+        raise UserInputError(
+            f"{args.source}: expected a card (.toml) or a pack ({', '.join(SUFFIXES)}), or the folder of a search"
+        )
+    else:
+        _refuse_beside(args, ("name", "scheme", *_NETWORK))
+        if Path(args.source).suffix == ".toml":
+            yield BackboneCard.read(args.source)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            yield unpack(args.source, Path(folder))
+
+
+def _card_from_options(args: argparse.Namespace) -> BackboneCard:
+    if args.name is None or args.arch is None:
+        raise UserInputError("register: expected CARD.toml, a pack, or at least --name and --arch")
+    arch = get_arch(args.arch)
+    if args.scheme is not None:
+        scheme = ConnectionScheme.parse(args.scheme, arch.depths)
+    else:
+        scheme = (ConnectionScheme.full if args.attention else ConnectionScheme.empty)(arch.depths)
+    return BackboneCard(
+        name=args.name,
+        arch=args.arch,
+        attention=args.attention,
+        attention_args=dict(map(_key_value, args.attention_args)),
+        sharing=args.sharing or "stage",
+        scheme=scheme,
+        input=INPUTS[arch.stem],
+        provenance=Provenance(args.provenance or "hand", args.source_text or "given to `tools/backbones.py register`"),
+        summary=args.summary or "",
+    )
+
+
+def _key_value(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserInputError(f"--attention-args {text}: expected KEY=VALUE, such as reduction=16")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+def run_remove(args: argparse.Namespace) -> int:
+    """Only the user's own."""
+    for path in remove_backbone(args.name):
+        print(f"removed {path}")
+    return 0
+
+
+def run_fetch(args: argparse.Namespace) -> int:
+    """Verified, and whole or not at all."""
+    from backbones.fetch import TRUNK_FILES, download, fetch_trunk
+
+    if (args.url is None) == (args.name is None):
+        raise UserInputError("fetch: expected an architecture or a backbone's name, or --url")
+    with _progress() as progress:
+        if args.url is not None:
+            path = download(args.url, sha256=args.sha256, progress=progress)
+        elif args.name in TRUNK_FILES or args.name not in list_backbones():
+            path = fetch_trunk(args.name, progress=progress)
+        else:
+            weights = get_card(args.name).weights
+            if weights is None or weights.url is None:
+                raise UserInputError(f"backbone {args.name!r}: its card names no url to fetch weights from")
+            path = download(weights.url, sha256=weights.sha256, progress=progress)
+    print(f"{path}: verified")
+    return 0
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def run_pack(args: argparse.Namespace) -> int:
+    """Card and weights together."""
+    from backbones.archive import pack
+
+    print(f"wrote {pack(get_card(args.name), args.out)}")
+    return 0
+
+
+# ---- printing
+
+
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="right" if column in ("parameters", "connected") else "left")
+    return table
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a pipe has no width: keep a card on one line
+    console.print(table)
+
+
+def _print_lines(lines: list[str]) -> None:
+    print("\n".join(lines))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns the exit status."""
+    args = parse_args(argv)
+    return args.run(args)

@@ -1,0 +1,53 @@
+"""Writes a page with tables and pictures on what was done: on one finished search, or on supernets as a whole."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    search = commands.add_parser("search", help="report of a search", description="Writes report.md with pictures.")
+    search.add_argument("work_dir", metavar="WORK_DIR", help="work directory of tools/search.py, the search ended")
+    search.add_argument("--out", metavar="FOLDER", help="folder of the report (default WORK_DIR/report)")
+    search.set_defaults(run=run_search)
+    study = commands.add_parser(
+        "study",
+        help="rankings of supernets, searches, trainings from scratch",
+        description="Writes study.md with pictures; what there is nothing to say of is left out.",
+    )
+    study.add_argument("--out", required=True, metavar="FOLDER", help="folder of the page")
+    inputs = (
+        ("--tables", "TABLE", "tables of all schemes (.json.gz) of exhaustive searches"),
+        ("--searches", "WORK_DIR", "work directories of finished searches, with their own trainings"),
+        ("--standalone", "WORK_DIR", "work directories of tools/standalone.py"),
+    )
+    for name, what, explained in inputs:
+        study.add_argument(name, nargs="+", action="extend", default=[], metavar=what, help=explained)
+    study.set_defaults(run=run_study)
+    return parser.parse_args(argv)
+
+
+def run_search(args: argparse.Namespace) -> int:
+    """The report of a search."""
+    from transfer.analysis.report.search import write_report
+
+    print(f"wrote {write_report(args.work_dir, args.out)}")
+    return 0
+
+
+def run_study(args: argparse.Namespace) -> int:
+    """The page on supernets."""
+    from transfer.analysis.study.page import write_study
+
+    page = write_study(args.out, tables=args.tables, searches=args.searches, standalone=args.standalone)
+    print(f"wrote {page}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns the exit status."""
+    args = parse_args(argv)
+    return args.run(args)

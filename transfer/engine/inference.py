@@ -1,0 +1,39 @@
+"""What predicting with a trained model takes, whatever the task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import MODELS
+
+from backbones.files import sha256_file
+from transfer.engine.backbone import without_initial_weights
+from transfer.engine.checkpoint import check_same_model
+from transfer.engine.compat import load_foreign_checkpoint
+
+
+def load_model(config: Config, checkpoint: str | Path) -> torch.nn.Module:
+    """The config's model with a checkpoint's weights, on the best device there is, for evaluation.
+
+    Raises:
+        UserInputError: the checkpoint is missing, unreadable or of another model.
+    """
+    state = load_foreign_checkpoint(checkpoint)
+    with without_initial_weights():
+        model = MODELS.build(config.model)
+    model.load_state_dict(check_same_model(model, state, checkpoint))
+    return model.to(get_device()).eval()
+
+
+def provenance(config: Config, checkpoint: str | Path, *, deployed: bool) -> dict[str, Any]:
+    """What predictions were made with: `config`, `checkpoint`, `checkpoint_sha256` and `deployed`."""
+    return {
+        "config": str(config.filename),
+        "checkpoint": str(checkpoint),
+        "checkpoint_sha256": sha256_file(checkpoint),
+        "deployed": deployed,
+    }
