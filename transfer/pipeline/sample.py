@@ -21,10 +21,10 @@ from backbones.scheme import ConnectionScheme
 from transfer.engine.workdir import WorkDir
 from transfer.pipeline.artefacts import SEARCH, Run
 from transfer.pipeline.config import SearchConfig
-from transfer.pipeline.describe import attention_of
 from transfer.pipeline.engines import Engine, Serial
 from transfer.pipeline.run import run_stages
 from transfer.pipeline.stages.base import SearchRun, begun
+from transfer.pipeline.stages.describe import attention_of
 from transfer.pipeline.stages.standalone import Network, TrainNetworks, training_config
 from transfer.pipeline.stages.supernet import supernet_config
 from transfer.search.known_problems import TableProblem

@@ -12,8 +12,8 @@ from transfer.measure.latency import LATENCY, LatencyTable
 from transfer.measure.stopwatch import measure_latency
 from transfer.pipeline.artefacts import SEARCH
 from transfer.pipeline.config import SearchConfig
-from transfer.pipeline.describe import network_of
 from transfer.pipeline.stages.base import SearchRun, Stage
+from transfer.pipeline.stages.describe import network_of
 from transfer.pipeline.stages.supernet import supernet_config, supernet_problem
 from transfer.search.supernet import SupernetProblem
 

@@ -19,8 +19,8 @@ from backbones.scheme import ConnectionScheme
 from transfer.engine.console import duration, say
 from transfer.measure.latency import LATENCY
 from transfer.pipeline.artefacts import SEARCH, TABLE, Search, read_search
-from transfer.pipeline.describe import describe_objective, describe_search, front_lines
 from transfer.pipeline.stages.base import SearchRun, Stage
+from transfer.pipeline.stages.describe import describe_objective, describe_search, front_lines
 from transfer.pipeline.stages.latency import check_table, search_table
 from transfer.pipeline.stages.supernet import supernet_problem, trained_supernet
 from transfer.search.known_problems import TableProblem

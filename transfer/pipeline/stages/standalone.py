@@ -27,8 +27,8 @@ from transfer.engine.progress import numbers, training_seconds
 from transfer.engine.training import train
 from transfer.pipeline.artefacts import STANDALONE, Run, Search, Standalone, read_search, read_standalone
 from transfer.pipeline.config import SearchConfig, StandaloneConfig
-from transfer.pipeline.describe import attention_of
 from transfer.pipeline.stages.base import SearchRun, Stage
+from transfer.pipeline.stages.describe import attention_of
 from transfer.pipeline.stages.supernet import supernet_config
 
 _OPTIONS = {
