@@ -11,10 +11,12 @@ OURS = next((folder for folder in (_PACKAGE / "configs", _PACKAGE.parent / "conf
 """Our own configs: beside the library where it is installed, at the top of a checkout."""
 
 
-def find_config(name: str | Path) -> Path:
+def find_config(name: str | Path, kind: str = "") -> Path:
     """The config file that `name` is the path of, or else one of ours by its name, such as `shha_ean_se`.
 
-    Names are relative to the folder of our configs, the ending `.py` may be left out: `search/digits_resnet38_table`.
+    Args:
+        name: a path, or a name relative to the folder of our configs, with or without the ending `.py`.
+        kind: a folder of our configs, such as `"search"`, where names are looked for as well.
 
     Raises:
         UserInputError: there is none (with close matches).
@@ -24,18 +26,19 @@ def find_config(name: str | Path) -> Path:
         return given
     inside = Path(*given.parts[1:]) if given.parts[:1] == ("configs",) else given
     if OURS is not None and not given.is_absolute() and ".." not in given.parts:
-        file = OURS / inside.with_name(f"{inside.name.removesuffix('.py')}.py")
-        if file.is_file():
-            return file
+        inside = inside.with_name(f"{inside.name.removesuffix('.py')}.py")
+        for file in (OURS / inside, OURS / kind / inside):
+            if file.is_file():
+                return file
     raise UserInputError(
         f"config {str(name)!r} does not exist, expected a .py file, such as those in configs/, or the name of one of "
-        f"ours.{did_you_mean(inside.as_posix().removesuffix('.py'), list_configs())}"
+        f"ours.{did_you_mean(inside.as_posix().removesuffix('.py'), list_configs(kind))}"
     )
 
 
-def list_configs() -> list[str]:
-    """Names of our configs, sorted; those that others are made of are left out."""
+def list_configs(kind: str = "") -> list[str]:
+    """Names of our configs, or of those in the folder `kind`, sorted; those that others are made of are left out."""
     if OURS is None:
         return []
-    files = (file.relative_to(OURS) for file in OURS.rglob("*.py"))
+    files = (file.relative_to(OURS / kind) for file in (OURS / kind).rglob("*.py"))
     return sorted(file.with_suffix("").as_posix() for file in files if "_base_" not in file.parts)

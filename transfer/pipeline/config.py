@@ -13,6 +13,7 @@ from mmengine.config import Config
 from backbones.errors import UserInputError, did_you_mean
 from backbones.files import disk_full
 from backbones.schema import Check, Natural, Positive, read
+from transfer.engine.config_files import find_config
 from transfer.measure.latency import LatencyTable, Timing
 from transfer.search.methods import DEFAULT_METHOD, get_method
 from transfer.search.methods.base import SearchMethod
@@ -176,16 +177,12 @@ class SearchConfig(_Sections):
 
 
 def read_search_config(path: str | Path, options: Mapping[str, Any] | None = None) -> SearchConfig:
-    """Reads a search config and applies dotted `key=value` options.
+    """Reads a search config, a file or one of ours by name (see `find_config`), and applies dotted `key=value` options.
 
     Raises:
         UserInputError: no such file, a key that nothing reads, a value out of range.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserInputError(
-            f"config {str(path)!r} does not exist, expected a .py file, such as those in configs/search"
-        )
+    path = find_config(path, "search")
     try:
         config = Config.fromfile(str(path))
     except Exception as error:
