@@ -16,7 +16,7 @@ def find_config(name: str | Path, kind: str = "") -> Path:
 
     Args:
         name: a path, or a name relative to the folder of our configs, with or without the ending `.py`.
-        kind: a folder of our configs, such as `"search"`, where names are looked for as well.
+        kind: a folder of our configs, such as `"search"`, where names are looked for first.
 
     Raises:
         UserInputError: there is none (with close matches).
@@ -27,7 +27,7 @@ def find_config(name: str | Path, kind: str = "") -> Path:
     inside = Path(*given.parts[1:]) if given.parts[:1] == ("configs",) else given
     if OURS is not None and not given.is_absolute() and ".." not in given.parts:
         inside = inside.with_name(f"{inside.name.removesuffix('.py')}.py")
-        for file in (OURS / inside, OURS / kind / inside):
+        for file in (OURS / kind / inside, OURS / inside):
             if file.is_file():
                 return file
     raise UserInputError(
