@@ -25,7 +25,7 @@ def test_ucf_mat(tmp_path):
 
 
 def save_matlab_73(path, points, number=None):
-    """As MATLAB's `save -v7.3` lays it out: HDF5 behind a header of 512 bytes, arrays transposed, cells by reference."""
+    """As MATLAB's `save -v7.3` does: HDF5 behind a header of 512 bytes, arrays transposed, cells by reference."""
     with h5py.File(path, "w", userblock_size=512) as file:
         if number is None:
             file["annPoints"] = points.T
