@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from backbones._options import TrunkOptions
 from backbones.arch import ArchSpec, get_arch
-from backbones.attention import Attention, State, create_attention
+from backbones.attention import Attention, create_attention
 from backbones.attention.base import he_init_
-from backbones.blocks import BLOCKS, BasicBlock, Bottleneck
+from backbones.blocks import BLOCKS, Stage
 from backbones.errors import UserInputError
-from backbones.recompute import checkpointed
 from backbones.scheme import ConnectionScheme
 
 SHARING = ("stage", "block")
@@ -131,7 +130,7 @@ class AttentionResNet(nn.Module):
                 block(in_channels, width, dilations=(dilation, dilation), bias=bias)
                 for _ in range(self.arch.depths[stage] - 1)
             ]
-            setattr(self, f"layer{stage + 1}", nn.Sequential(first, *rest))
+            setattr(self, f"layer{stage + 1}", Stage(first, *rest))
         self.stages_built = options.stages_built
 
     def _read_scheme(self, scheme: ConnectionScheme | str | None, attention: str | None) -> ConnectionScheme:
@@ -234,16 +233,14 @@ class AttentionResNet(nn.Module):
         """Everything before the first block."""
         return self.maxpool(self.relu(self.bn1(self.conv1(x_NCHW))))
 
-    def run_block(
-        self, stage: int, block: int, x_NCHW: Tensor, state: State, connection: bool | Tensor
-    ) -> tuple[Tensor, State]:
-        """Runs one block (0-based). `connection`: False plain, True connected, a scalar tensor soft (0 to 1)."""
-        layer: BasicBlock | Bottleneck = getattr(self, f"layer{stage + 1}")[block]
-        sam = None if connection is False else self.sam(stage, block)
-        if sam is None:
-            return layer(x_NCHW), state
-        weight = None if connection is True else connection
-        return sam(layer.residual(x_NCHW), layer.shortcut(x_NCHW), state, weight)
+    def _connections(self, stage: int, weights_m: Tensor | None) -> list[tuple[Attention, Tensor | None] | None]:
+        """SAM and soft weight of each of a stage's blocks, None where it is plain."""
+        first, found = sum(self.arch.depths[:stage]), []
+        for block, bit in enumerate(self._scheme.stages[stage]):
+            sam = self.sam(stage, block) if bit or weights_m is not None else None
+            weight = None if weights_m is None else weights_m[first + block]
+            found.append(None if sam is None else (sam, weight))
+        return found
 
     def head(self, x_NCHW: Tensor) -> Tensor:
         """Logits (N, num_classes) of the last stage's map."""
@@ -256,14 +253,11 @@ class AttentionResNet(nn.Module):
             x_NCHW: normalised pictures.
             weights: soft connections (m,), one a block in network order; they take the scheme's place (supernet).
         """
-        x, features, position = self.stem(x_NCHW), [], 0
-        for stage, bits in enumerate(self._scheme.stages[: self.stages_built]):
-            state: State = None
-            for block, bit in enumerate(bits):
-                connection = bool(bit) if weights is None else weights[position]
-                run = checkpointed(self.run_block) if self.with_cp and torch.is_grad_enabled() else self.run_block
-                x, state = run(stage, block, x, state, connection)
-                position += 1
+        x, features = self.stem(x_NCHW), []
+        recompute = self.with_cp and torch.is_grad_enabled()
+        for stage in range(self.stages_built):
+            layer: Stage = getattr(self, f"layer{stage + 1}")
+            x = layer(x, connections=self._connections(stage, weights), recompute=recompute)
             if stage in self.out_indices:
                 features.append(x)
         return tuple(features) if self.num_classes is None else self.head(x)
