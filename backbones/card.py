@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pkgutil
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 from backbones.arch import get_arch
 from backbones.errors import UserInputError, did_you_mean
 from backbones.files import check_plain_name, inside, sha256_file, weights_folders
+from backbones.plugins import plugin_names
 from backbones.scheme import ConnectionScheme
 
 KINDS = ("paper", "search", "stand-in", "hand")
@@ -267,10 +267,7 @@ class BackboneCard:
 
 def known_attentions() -> list[str]:
     """As `backbones.attention.list_attentions`, without importing torch."""
-    folder = Path(__file__).with_name("attention")
-    return sorted(
-        m.name for m in pkgutil.iter_modules([str(folder)]) if m.name != "base" and not m.name.startswith("_")
-    )
+    return plugin_names([Path(__file__).with_name("attention")])
 
 
 def _check_attention(name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from backbones.attention import get_attention
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.analysis import figures
@@ -162,7 +163,7 @@ def ticket_of(outcome: SearchOutcome) -> Certificate:
     test set's, of runs with as many iterations as the scheme's longest.
     """
     values, attention = outcome.values, outcome.values["attention"]
-    reference, sharing = ("full_share", "stage") if attention == "dia" else ("full_sa", "block")
+    reference, sharing = ("full_share", "stage") if get_attention(attention).recurrent else ("full_sa", "block")
     ours = [run for run in outcome.runs if run.scheme == outcome.chosen and outcome.in_supernet(run)]
     longest = max((run.max_iters for run in ours), default=0)
     theirs = [run for run in outcome.runs if run.name == reference]

@@ -17,6 +17,7 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS
 from torch import nn
 
+from backbones.attention import get_attention
 from backbones.errors import RunError, UserInputError
 from backbones.registry import get_card
 from backbones.resnet import AttentionResNet
@@ -151,7 +152,7 @@ def write_increments(plan: SearchPlan, folder: Path, supernet: Config, found: Ma
 
 
 def _reference(found: Mapping[str, Any]) -> str:
-    return "full_share" if found["attention"] == "dia" else "full_sa"
+    return "full_share" if get_attention(found["attention"]).recurrent else "full_sa"
 
 
 def _timed_networks(plan: SearchPlan, found: Mapping[str, Any]) -> dict[str, Network]:
