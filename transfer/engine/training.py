@@ -17,7 +17,7 @@ from mmengine.dist import is_main_process
 
 from backbones.errors import RunError, UserInputError
 from transfer.engine.allocator import keep_freed_memory
-from transfer.engine.backbone import without_initial_weights
+from transfer.engine.backbone import registered_backbones, without_initial_weights
 from transfer.engine.checkpoint import newest_checkpoint
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.loops import Stopped
@@ -122,12 +122,9 @@ def _seed_of(checkpoint: Path, asked: int | None) -> int | None:
 
 def _keep_origin(runner: Any, checkpoint: Path) -> None:
     """A resumed backbone still starts from where its first run did, whatever the config says today."""
-    from transfer.engine.backbone import RegisteredBackbone
-
     origin = load_foreign_checkpoint(checkpoint).get("meta", {}).get("init")
-    for module in runner.model.modules():
-        if isinstance(module, RegisteredBackbone) and origin:
-            module.init = origin
+    for backbone in registered_backbones(runner.model) if origin else ():
+        backbone.init = origin
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from backbones.errors import UserInputError
 from backbones.files import sha256_file
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
-from transfer.engine.backbone import RegisteredBackbone, without_initial_weights
+from transfer.engine.backbone import registered_backbones, without_initial_weights
 from transfer.engine.checkpoint import bare, check_same_model, plain
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.config_check import load_config
@@ -142,7 +142,7 @@ def beta_of(config: Config) -> float | None:
 
 def supernet_of(model: nn.Module) -> AttentionResNet:
     """The network inside a model's registered backbone; raises `UserInputError` where it is no supernet."""
-    nets = [module.net for module in bare(model).modules() if isinstance(module, RegisteredBackbone)]
+    nets = registered_backbones(bare(model))
     if len(nets) != 1 or not nets[0].supernet:
         raise UserInputError(
             "the model is no supernet, expected one RegisteredBackbone with attention and supernet=True "

@@ -22,7 +22,7 @@ from backbones.errors import RunError, UserInputError
 from backbones.registry import get_card
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
-from transfer.engine.backbone import RegisteredBackbone, without_initial_weights
+from transfer.engine.backbone import registered_backbones, without_initial_weights
 from transfer.engine.checkpoint import write_atomically
 from transfer.engine.evaluation import as_json
 from transfer.engine.training import say
@@ -177,5 +177,5 @@ def _network(config: Config) -> AttentionResNet:
     """The classifier's network by itself."""
     with without_initial_weights():
         model: nn.Module = MODELS.build(config.model)
-    (backbone,) = [module for module in model.modules() if isinstance(module, RegisteredBackbone)]
-    return backbone.net
+    (backbone,) = registered_backbones(model)
+    return backbone
