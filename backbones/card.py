@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pkgutil
 import re
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from backbones import schema
 from backbones.arch import get_arch
 from backbones.errors import UserInputError, did_you_mean
 from backbones.files import check_plain_name, inside, sha256_file, weights_folders
+from backbones.plugins import plugin_names
 from backbones.schema import named
 from backbones.scheme import ConnectionScheme
 
@@ -379,10 +379,7 @@ def _figures(row: Any, name: str) -> Figures:
 
 def known_attentions() -> list[str]:
     """As `backbones.attention.list_attentions`, without importing torch."""
-    folder = Path(__file__).with_name("attention")
-    return sorted(
-        m.name for m in pkgutil.iter_modules([str(folder)]) if m.name != "base" and not m.name.startswith("_")
-    )
+    return plugin_names([Path(__file__).with_name("attention")])
 
 
 def _check_attention(name: str) -> None:

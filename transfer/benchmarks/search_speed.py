@@ -174,8 +174,8 @@ def _level_bytes(net: AttentionResNet, images: Tensor) -> list[int]:
     with torch.inference_mode():
         x = net.stem(images.contiguous(memory_format=torch.channels_last))
         found = [x.nbytes]
-        for stage, depth in enumerate(net.arch.depths):
-            for block in range(depth):
-                x, _ = net.run_block(stage, block, x, None, False)
+        for stage in range(len(net.arch.depths)):
+            for block in getattr(net, f"layer{stage + 1}"):
+                x = block(x)
                 found.append(x.nbytes)
     return found

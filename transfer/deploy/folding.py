@@ -32,9 +32,9 @@ def deploy(
     - A block's gate is worked out from the narrow map before its last convolution.
     - Maps are channels_last.
 
-    It finds what it knows anywhere in the model: `AttentionResNet` and `RegisteredBackbone`, mmcv's `ConvModule`,
-    convolutions in `nn.Sequential`; modules that it does not know stay as they are. A module that stands in several
-    places is fused in each; SAMs shared by a stage stay shared. The model itself keeps its class and its methods.
+    It finds what it knows anywhere in the model: `AttentionResNet`, mmcv's `ConvModule`, convolutions in
+    `nn.Sequential`; modules that it does not know stay as they are. A module that stands in several places is fused in
+    each; SAMs shared by a stage stay shared. The model itself keeps its class and its methods.
 
     Args:
         model: a backbone, counter, classifier or segmentor, on the device and in the precision it shall run in.
@@ -78,8 +78,8 @@ class _Deployer:
         return self.done[id(module)][1]
 
     def _converted(self, module: Any) -> nn.Module:
-        if (net := _backbone_of(module)) is not None:
-            return self._deployed(net)
+        if isinstance(module, AttentionResNet):
+            return self._deployed(module)
         if is_plain_conv(module):
             return FusedConv(module)
         if is_conv_module(module):
@@ -111,12 +111,6 @@ class _Deployer:
             sequence[place] = FusedConv(conv, norm, relu=relu)
             for gone in range(place + 1, after + relu):
                 sequence[gone] = nn.Identity()
-
-
-def _backbone_of(module: nn.Module) -> AttentionResNet | None:
-    """The network that a module is, or that it wraps without adding anything, as `RegisteredBackbone` does."""
-    net = module if isinstance(module, AttentionResNet) else getattr(module, "net", None)
-    return net if isinstance(net, AttentionResNet) and net._modules is module._modules else None
 
 
 class _Compiled(nn.Module):

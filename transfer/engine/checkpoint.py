@@ -20,7 +20,7 @@ from mmengine.registry import HOOKS
 
 from backbones.errors import UserInputError
 from backbones.files import write_atomically
-from transfer.engine.backbone import RegisteredBackbone
+from transfer.engine.backbone import registered_backbones
 
 # Log histories beyond this many entries are not kept: no smoothing window looks further back.
 HISTORY = 10_000
@@ -101,15 +101,8 @@ def bare(model: torch.nn.Module) -> torch.nn.Module:
 
 def backbone_meta(model: torch.nn.Module) -> dict[str, Any]:
     """What a checkpoint says about its backbone: name, scheme, where its weights came from. Empty without one."""
-    for module in bare(model).modules():
-        if isinstance(module, RegisteredBackbone):
-            scheme = getattr(module.net, "scheme", None)
-            searched = bool(getattr(module.net, "supernet", False))
-            return {
-                "backbone": module.card.name,
-                "scheme": None if searched or scheme is None else str(scheme),
-                "init": module.init,
-            }
+    for net in registered_backbones(bare(model)):
+        return {"backbone": net.card.name, "scheme": None if net.supernet else str(net.scheme), "init": net.init}
     return {}
 
 

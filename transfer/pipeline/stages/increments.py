@@ -17,7 +17,7 @@ from backbones.registry import get_card
 from backbones.resnet import AttentionResNet
 from backbones.schema import write_json
 from backbones.scheme import ConnectionScheme
-from transfer.engine.backbone import RegisteredBackbone, without_initial_weights
+from transfer.engine.backbone import registered_backbones, without_initial_weights
 from transfer.engine.console import say
 from transfer.measure.machine import describe_machine
 from transfer.measure.stopwatch import time_networks
@@ -39,7 +39,7 @@ class _Pairs:
 
     @classmethod
     def of(cls, asked: StandaloneConfig, search: Search) -> _Pairs:
-        reference, sharing = ("full_share", "stage") if search.attention == "dia" else ("full_sa", "block")
+        reference, sharing = search.reference
         ends = (
             Network("plain", ConnectionScheme.empty(search.depths), "stage"),
             Network(reference, ConnectionScheme.full(search.depths), sharing),
@@ -107,5 +107,5 @@ def _network(config: Config) -> AttentionResNet:
     """The classifier's network by itself."""
     with without_initial_weights():
         model: nn.Module = MODELS.build(config.model)
-    (backbone,) = [module for module in model.modules() if isinstance(module, RegisteredBackbone)]
-    return backbone.net
+    (backbone,) = registered_backbones(model)
+    return backbone
