@@ -32,7 +32,7 @@ class AttentionResNet(nn.Module):
         arch: a name of `backbones.arch.ARCHITECTURES`.
         attention: name of a SAM, or None for the plain ResNet.
         attention_args: the SAM's own arguments.
-        sharing: `"stage"`, one module a stage (Full-Share, Share-EAN); `"block"`, one a block (Full-SA, EAN).
+        sharing: `"stage"`, one module per stage (Full-Share, Share-EAN); `"block"`, one a block (Full-SA, EAN).
         scheme: which blocks are connected; default all of them where there is attention.
         supernet: hold the modules of all blocks, whatever the scheme; it may then change at any time.
         num_classes: put out logits (N, num_classes) instead of features.
