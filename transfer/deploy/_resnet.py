@@ -57,6 +57,7 @@ class DeployedResNet(nn.Module):
         features: list[Tensor] = []
         for stage, blocks in enumerate(self.stages):
             state: State = None
+            assert isinstance(blocks, nn.ModuleList)
             for block in blocks:
                 x, state = block(x, state)
             if stage in self.out_indices:
@@ -139,6 +140,7 @@ def _behind(last: FusedConv, sam: Attention) -> Attention:
     else:
         assert isinstance(sam, DIA)
         first, *rest = sam.input_gates
+        assert isinstance(first, nn.Linear)
         sam.input_gates = nn.Sequential(_composed(first, last), *rest)
     return sam
 
@@ -168,6 +170,8 @@ class _GroupwiseMerge(_Merge):
     With `x = W y + b` and `m` its mean, a group's similarity at a position is `sum_c m_c x_c`. Less its mean over
     space, that is `(sum_c m_c W_c) (y - mean(y))`: a product of matrices per picture, without the wide map.
     """
+
+    sam: SGE
 
     def forward(self, y_NCHW: Tensor, shortcut_NCHW: Tensor, state: State) -> tuple[Tensor, State]:
         mask_NPG1 = self._mask(y_NCHW)

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from backbones.errors import UserInputError
+from backbones.memory_format import to_memory_format
 from backbones.registry import create_backbone, get_card
 from backbones.resnet import AttentionResNet
 from backbones.weights import find_trunk_weights, load_weights
@@ -84,13 +86,13 @@ class RegisteredBackbone(BaseModule):
             self.__dict__[shared] = getattr(net, shared)
         self.feature_info, self.out_indices = net.feature_info, net.out_indices
         self.memory_format = torch.channels_last if channels_last else torch.preserve_format
-        net.to(memory_format=self.memory_format)
+        to_memory_format(net, self.memory_format)
         self.load_report = self._load(weights) if _loading.get() else None
 
     def _load(self, weights: str | None) -> Any:
         if self.init == "scratch":
             return None
-        source = weights
+        source: str | Path | None = weights
         if source is None:
             source = find_trunk_weights(self.card.arch) if self.init == "trunk" else self.card.weights_path()
         with torch.serialization.safe_globals(harmless_globals()):  # checkpoints of OpenMMLab projects
