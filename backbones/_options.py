@@ -17,7 +17,7 @@ class TrunkOptions:
         stem_stride: 1, 2 or 4.
         strides: stride of each stage built.
         dilations: dilation of each stage built.
-        cumulative_strides: stride against the picture after each stage built.
+        cumulative_strides: stride against the image after each stage built.
     """
 
     def __init__(

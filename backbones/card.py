@@ -31,7 +31,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class InputStatistics:
-    """How pictures are normalised: `mean` and `std` per channel for RGB values in [0, 1], side `size` in pixels."""
+    """How images are normalised: `mean` and `std` per channel for RGB values in [0, 1], side `size` in pixels."""
 
     size: int
     mean: tuple[float, float, float]
@@ -157,7 +157,7 @@ class BackboneCard:
         attention_args: the SAM's own arguments.
         sharing: `"stage"` or `"block"`.
         scheme: which blocks are connected.
-        input: how pictures are normalised.
+        input: how images are normalised.
         provenance: where the scheme comes from.
         parameters: the exact count and how it was built.
         weights: None where there are none.
