@@ -154,6 +154,7 @@ class TrieEvaluator:
         self.blocks.alone += trie.alone
         pending: list[tuple[Node, Tensor, State]] = [(trie.root, self._stem(trie.root, images), None)]
         while pending:
+            # The newest first: of each level, no more than one sibling waits with its activations.
             node, x, state = pending.pop()
             if node.leaf is None:
                 pending.extend(self._children(node, x, state))
