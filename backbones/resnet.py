@@ -17,6 +17,7 @@ from backbones.attention import Attention, create_attention
 from backbones.attention.base import he_init_
 from backbones.blocks import BLOCKS, Stage
 from backbones.errors import UserInputError
+from backbones.memory_format import to_memory_format
 from backbones.scheme import ConnectionScheme
 
 SHARING = ("stage", "block")
@@ -96,7 +97,7 @@ class AttentionResNet(nn.Module):
             self.attention = self._build_attention(attention, attention_args or {})
         self._freeze()
         self.memory_format = torch.channels_last if channels_last else torch.preserve_format
-        self.to(memory_format=self.memory_format)
+        to_memory_format(self, self.memory_format)
 
     # ---- construction
 

@@ -86,7 +86,7 @@ def test_the_command(tmp_path):
     command += ["--test-share", "0.5"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "2 pictures for training, 2 for testing" in done.stdout
+    assert "2 images for training, 2 for testing" in done.stdout
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 2
     assert again.stderr.count("\n") == 1

@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
 from torch import nn
 
 from backbones.errors import UserInputError
@@ -167,11 +168,12 @@ class _TestWatch(Hook):
 
     def before_test(self, runner: Any) -> None:
         timer, loop = self.timer, runner.test_loop
+        model: BaseModel = bare(runner.model)
         _watch_data(timer, loop.dataloader.dataset)
         with torch.inference_mode():
-            bare(runner.model).eval().test_step(next(iter(loop.dataloader)))  # warms up
+            model.eval().test_step(next(iter(loop.dataloader)))  # warms up
         loop.dataloader = TimedLoader(loop.dataloader, timer, READING, self.limit)
-        timer.wrap(bare(runner.model), "test_step", NETWORK)
+        timer.wrap(model, "test_step", NETWORK)
         for method in ("process", "evaluate"):
             timer.wrap(loop.evaluator, method, METRIC)
         timer.lap()

@@ -51,6 +51,7 @@ class DeployedResNet(nn.Module):
         x = self.maxpool(self.stem(x))
         features: list[Tensor] = []
         for stage, blocks in enumerate(self.stages):
+            assert isinstance(blocks, nn.ModuleList)
             state: State = None
             for block in blocks:
                 x, state = block(x, state)

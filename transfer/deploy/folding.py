@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from backbones.errors import UserInputError
+from backbones.memory_format import to_memory_format
 from backbones.resnet import AttentionResNet
 from transfer.deploy._fused import (
     FusedConv,
@@ -51,7 +52,7 @@ def deploy(
     twin = copy.deepcopy(model).eval().requires_grad_(False)
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     deployed = _Deployer(memory_format, compile, dtype)(twin)
-    deployed.to(memory_format=memory_format)
+    to_memory_format(deployed, memory_format)
     deployed.__dict__["train"] = functools.partial(_refuse_training, deployed)
     return deployed
 
@@ -119,7 +120,7 @@ class _Compiled(nn.Module):
     def __init__(self, net: DeployedResNet, mode: bool | str) -> None:
         super().__init__()
         self.feature_info, self.out_indices = net.feature_info, net.out_indices
-        self.net = torch.compile(net) if mode is True else torch.compile(net, mode=mode)
+        self.net = torch.compile(net, mode=mode if isinstance(mode, str) else None)
         self.graphs = mode is not True
 
     def forward(self, x_NCHW: Tensor) -> Any:

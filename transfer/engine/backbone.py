@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,7 +44,8 @@ def _with_options_of_the_network(function: Callable[..., AttentionResNet]) -> Ca
     *own, _ = inspect.signature(function).parameters.values()
     theirs = inspect.signature(AttentionResNet).parameters.values()
     known = {"arch", *(parameter.name for parameter in own)}
-    function.__signature__ = inspect.Signature([*own, *(p for p in theirs if p.name not in known)])
+    described: Any = function  # functions have no declared __signature__
+    described.__signature__ = inspect.Signature([*own, *(p for p in theirs if p.name not in known)])
     return function
 
 
@@ -100,8 +102,9 @@ def RegisteredBackbone(
 def _load(net: Any, weights: str | None) -> LoadReport | None:
     if net.init == "scratch":
         return None
-    source = weights
-    if source is None:
+    if weights is not None:
+        source = Path(weights)
+    else:
         source = find_trunk_weights(net.card.arch) if net.init == "trunk" else net.card.weights_path()
     with torch.serialization.safe_globals(harmless_globals()):  # checkpoints of OpenMMLab projects
         report = load_weights(net, source, init=net.init)

@@ -95,7 +95,7 @@ def restore_message_hub(state: dict[str, Any]) -> dict[str, Any]:
 def bare(model: torch.nn.Module) -> torch.nn.Module:
     """The model itself, out of its wrappers for several processes and for test-time augmentation."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
+        model = model.get_submodule("module")
     return model
 
 
@@ -241,8 +241,9 @@ class PlainCheckpointHook(CheckpointHook):
 
     @contextmanager
     def _removing_afterwards(self) -> Iterator[None]:
-        backend, noted = self.file_backend, []
-        self.file_backend = _RemovingLater(backend, noted)
+        noted: list[str] = []
+        backend: Any = self.file_backend
+        self.file_backend: Any = _RemovingLater(backend, noted)
         try:
             yield
         finally:

@@ -192,10 +192,11 @@ def signature_keys(target: Any) -> set[str] | None:
         return None if open_ended else {p.name for p in parameters}
     keys: set[str] = set()
     for base in target.__mro__:
-        if base in (object, nn.Module) or "__init__" not in vars(base):
+        init = vars(base).get("__init__")
+        if base in (object, nn.Module) or init is None:
             continue
-        keys |= _named(base.__init__)
-        kinds = [p.kind for p in inspect.signature(base.__init__).parameters.values()]
+        keys |= _named(init)
+        kinds = [p.kind for p in inspect.signature(init).parameters.values()]
         if inspect.Parameter.VAR_KEYWORD not in kinds:
             return keys
     return None

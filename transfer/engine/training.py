@@ -50,8 +50,8 @@ def train(
         if checkpoint is not None:
             seed = _seed_of(checkpoint, seed)
         prepare(config, work_dir=folder, seed=seed, amp=amp, launcher=launcher)
-        work_dir = WorkDir(folder)
-        with work_dir.locked(), work_dir.explained():
+        held = WorkDir(folder)
+        with held.locked(), held.explained():
             return _run(config, folder, checkpoint)
 
 

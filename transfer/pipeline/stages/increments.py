@@ -6,6 +6,7 @@ increment.json    over the plain network, and against Full-SA
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from mmengine.config import Config
@@ -72,7 +73,7 @@ class TimeNetworks(Stage):
         configs = {name: network_config(run.config, network) for name, network in pairs.networks.items()}
         some, device = next(iter(configs.values())), get_device()
         measured = time_networks(
-            {name: lambda config=config: _network(config) for name, config in configs.items()},
+            {name: partial(_network, config) for name, config in configs.items()},
             pairs.against,
             _size(some, search),
             asked.timing,

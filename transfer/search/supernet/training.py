@@ -83,7 +83,7 @@ class SupernetHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Checks the model, and keeps the scheme that the config gave it."""
-        self.model = bare(runner.model)
+        self.model: Any = bare(runner.model)
         self.net = supernet_of(self.model)
         self.given = self.net.scheme
         if (self.options["complement"] or self.options["sandwich"]) and not hasattr(self.model, "schemes"):
