@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from backbones.arch import ArchSpec
 from backbones.errors import UserInputError
 
 
 class FeatureInfo(NamedTuple):
-    """One feature map that the network puts out: 0-based stage, channels, stride against the image."""
+    """One feature map that the network puts out: 0-based stage, channels, stride against the image.
+
+    By timm's keys too: `["num_chs"]`, `["reduction"]`, `["module"]`.
+    """
 
     stage: int
     channels: int
     stride: int
+
+    def __getitem__(self, key: Any) -> Any:
+        """By position, or by one of timm's keys; raises `KeyError` where there is no such key."""
+        if isinstance(key, str):
+            return {"num_chs": self.channels, "reduction": self.stride, "module": f"layer{self.stage + 1}"}[key]
+        return tuple.__getitem__(self, key)  # a NamedTuple's methods have no super()
+
+
+class FeatureInfos(tuple[FeatureInfo, ...]):
+    """The feature maps that a network puts out, in order; answers as timm's `feature_info` does."""
+
+    __slots__ = ()
+
+    def channels(self, idx: int | None = None) -> Any:
+        """Channels of each map, or of the one at `idx`."""
+        return [info.channels for info in self] if idx is None else self[idx].channels
+
+    def reduction(self, idx: int | None = None) -> Any:
+        """Stride of each map against the image, or of the one at `idx`."""
+        return [info.stride for info in self] if idx is None else self[idx].stride
 
 
 class TrunkOptions:
@@ -51,7 +74,7 @@ class TrunkOptions:
             raise UserInputError("strides and output_stride exclude each other: strides never dilates, give one")
         wanted = _strides(arch, strides, self.stages_built)
         self.strides, self.dilations, reached = _dilate(wanted, self.stem_stride, output_stride)
-        self.feature_info = tuple(FeatureInfo(i, arch.channels[i], reached[i]) for i in self.out_indices)
+        self.feature_info = FeatureInfos(FeatureInfo(i, arch.channels[i], reached[i]) for i in self.out_indices)
 
 
 def _out_indices(arch: ArchSpec, out_indices: Sequence[int] | None, num_classes: int | None) -> tuple[int, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -13,20 +12,20 @@ from typing import Any
 from backbones import schema
 from backbones.arch import get_arch
 from backbones.errors import UserInputError, did_you_mean
-from backbones.files import check_plain_name, inside, sha256_file, weights_folders
 from backbones.plugins import plugin_names
 from backbones.schema import named
 from backbones.scheme import ConnectionScheme
+from backbones.weights_file import Weights as Weights
+from backbones.weights_file import find_weights
 
 KINDS = ("paper", "search", "stand-in", "hand")
 """Where a scheme comes from: published, found by a search run, in place of an unpublished one, chosen by hand."""
 
 SHARING = ("stage", "block")
 
-_SAME = ("name", "summary", "input", "provenance", "parameters", "weights")
+_SAME = ("name", "summary", "default", "input", "provenance", "parameters", "weights")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -70,32 +69,6 @@ class ParameterCount:
     count: int
     num_classes: int | None = None
     conv_bias: bool = False
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A weights file: `file` beside the card, or `url`; its SHA-256, size in bytes, licence and origin."""
-
-    sha256: str
-    file: str | None = None
-    url: str | None = None
-    bytes: int | None = None
-    licence: str = "unstated"
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        if not _SHA256.fullmatch(self.sha256):
-            raise UserInputError(f"key 'sha256' is {self.sha256!r}, expected 64 digits of 0-9 and a-f")
-        if (self.file is None) == (self.url is None):
-            raise UserInputError("section 'weights' needs either the key 'file' or the key 'url'")
-        if self.url is not None and not re.match(r"(https?|file)://", self.url):
-            raise UserInputError(f"key 'url' is {self.url!r}, expected https://, http:// or file://")
-        check_plain_name(self.file_name, "key 'file'" if self.file else "the last part of key 'weights.url'")
-
-    @property
-    def file_name(self) -> str:
-        """The file's name, wherever it lies."""
-        return self.file if self.file is not None else (self.url or "").rsplit("/", 1)[-1]
 
 
 _Figure = int | float | None
@@ -164,6 +137,7 @@ class BackboneCard:
         published: figures that others printed, each with its source.
         measured: figures measured with this code, each with the command or file that says how.
         summary: one line.
+        default: whether the name without its tag means this card, one at most for each such name.
         path: the card's file, None where it has none yet.
 
     Raises:
@@ -183,6 +157,7 @@ class BackboneCard:
     published: tuple[Figures, ...] = ()
     measured: tuple[Figures, ...] = ()
     summary: str = ""
+    default: bool = False
     path: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -251,55 +226,17 @@ class BackboneCard:
                 f"backbone {self.name!r} has no weights of its own, so init=full is impossible; use init=trunk or "
                 "init=scratch, or register weights with `tools/backbones.py register --weights FILE`"
             )
-        path = self._beside_the_card(self.weights) if self.weights.file else self._downloaded(self.weights)
-        found = sha256_file(path)
-        if found != self.weights.sha256:
-            raise UserInputError(
-                f"{path}: sha256 is {found}, but the card of {self.name!r} says {self.weights.sha256}; "
-                "the file is damaged or another one, get it again"
-            )
-        return path
-
-    def _beside_the_card(self, weights: Weights) -> Path:
-        assert weights.file is not None
-        if self.path is None:
-            raise UserInputError(f"card of {self.name!r}: it lies in no folder yet, so 'weights.file' points nowhere")
-        path = inside(self.path.parent, weights.file, f"{self.path}: key 'weights.file'")
-        if not path.is_file():
-            raise UserInputError(
-                f"{path}: no such file, but {self.path} names it as its weights; put it beside the card"
-            )
-        return path
-
-    def _downloaded(self, weights: Weights) -> Path:
-        folders = weights_folders()
-        for folder in folders:
-            if (folder / weights.file_name).is_file():
-                return folder / weights.file_name
-        raise UserInputError(
-            f"weights of {self.name!r}: {weights.file_name} is not in {' or '.join(map(str, folders))}; "
-            f"run `tools/backbones.py fetch {self.name}`"
-        )
+        return find_weights(self.weights, self.path, self.name, mend=f"run `tools/backbones.py fetch {self.name}`")
 
     @classmethod
     def read(cls, path: str | Path) -> BackboneCard:
         """Reads a card's TOML file; raises `UserInputError` that names the file and the key."""
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise UserInputError(f"{path}: no such file, expected a card (.toml)") from None
-        except (IsADirectoryError, UnicodeDecodeError):
-            raise UserInputError(f"{path}: not a card, expected TOML text in UTF-8") from None
-        return cls.parse(text, path)
+        return cls.parse(schema.read_text(path, "a card"), path)
 
     @classmethod
     def parse(cls, text: str, path: str | Path) -> BackboneCard:
         """The card that TOML text describes; `path` is where it lies, and stands in error messages."""
-        try:
-            table = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise UserInputError(f"{path}: not valid TOML: {error}") from None
-        written = schema.read(_Written, table, path, strict=True)
+        written = schema.read(_Written, schema.parse_toml(text, path), path, strict=True)
         try:
             return written.card(Path(path))
         except UserInputError as error:
@@ -307,12 +244,7 @@ class BackboneCard:
 
     def to_toml(self) -> str:
         """The card as TOML; reading it back and writing it again gives the same bytes."""
-        import tomlkit
-
-        document = tomlkit.document()
-        for key, value in self.to_dict().items():
-            document.add(key, tomlkit.item(value))
-        return re.sub(r"\n{3,}", "\n\n", tomlkit.dumps(document)).strip() + "\n"
+        return schema.toml_text(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """The card as plain values, in the order of the TOML file; what says nothing (no SAM, no note) is left out."""
@@ -342,6 +274,7 @@ class _Written:
 
     name: str
     summary: str = ""
+    default: bool = False
     network: _Network
     input: InputStatistics
     provenance: Provenance

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import inspect
 import logging
 import os
@@ -12,11 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backbones.card import BackboneCard, ParameterCount, Weights
+from backbones.card_store import CardStore, discarded_on_error
 from backbones.errors import UserInputError, did_you_mean
 from backbones.files import atomic_path
 
 if TYPE_CHECKING:
     from backbones.resnet import AttentionResNet
+
+INITS = ("scratch", "trunk", "full")
+"""Where a network starts: initial values, the trunk of a plain ResNet's file, the card's own weights."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +38,14 @@ def user_folder() -> Path:
     return Path(platformdirs.user_data_dir("ean-transfer", appauthor=False)) / "cards"
 
 
+def _stem(card: BackboneCard) -> str:
+    return card.name.partition(".")[0]
+
+
+STORE = CardStore("backbone", BackboneCard.read, _stem, shipped_folder(), user_folder)
+"""All registered backbones; a name without its tag means the default of those that it begins."""
+
+
 def list_backbones(pattern: str = "*", pretrained: bool | None = None) -> list[str]:
     """Returns the names that fit `pattern` (`*`, `?`, `[...]`), sorted.
 
@@ -42,65 +53,60 @@ def list_backbones(pattern: str = "*", pretrained: bool | None = None) -> list[s
         pattern: shell pattern over the whole name.
         pretrained: True: only those with weights of their own; False: only those without; None: all.
     """
-    names = sorted(name for name in _files() if fnmatch.fnmatchcase(name, pattern))
+    names = STORE.names(pattern)
     if pretrained is None:
         return names
     return [name for name in names if (get_card(name).weights is not None) == pretrained]
 
 
 def get_card(name: str) -> BackboneCard:
-    """Returns the card called `name`.
+    """Returns the card called `name`, or without its tag the default one, as `resnet50` means `resnet50.imagenet`.
 
     Raises:
-        UserInputError: unknown name (with close matches), a broken card, or two cards of one name.
+        UserInputError: unknown name (with close matches), a broken card, two cards of one name, or no default.
     """
-    files = _files().get(name)
-    if not files:
-        raise UserInputError(_unknown(name))
-    if len(files) > 1:
-        raise UserInputError(f"backbone {name!r} is registered twice, in {files[0]} and {files[1]}; rename your own")
-    card = BackboneCard.read(files[0])
-    if card.name != name:
-        raise UserInputError(f"{files[0]}: key 'name' is {card.name!r}, expected {name!r} as the file is called")
+    tagged = [] if "." in name else STORE.names(f"{name}.*")
+    if not tagged:
+        return STORE.get(name)
+    card = STORE.default(map(STORE.get, tagged), name)
+    if card is None:
+        raise UserInputError(
+            f"backbone {name!r} has no default, expected one of {', '.join(tagged)}, or default = true in one's card"
+        )
     return card
 
 
-def _files() -> dict[str, list[Path]]:
-    """All cards' files by name."""
-    found: dict[str, list[Path]] = {}
-    folders = dict.fromkeys(folder.resolve() for folder in (shipped_folder(), user_folder()))
-    for folder in folders:
-        for path in folder.glob("*.toml"):
-            found.setdefault(path.stem, []).append(path)
-    return found
-
-
-def _unknown(name: str) -> str:
-    known = list_backbones()
-    return f"backbone {name!r} is not registered, see `tools/backbones.py list`.{did_you_mean(name, known)}"
-
-
 def create_backbone(
-    name: str, *, pretrained: bool | str = False, num_classes: int | None = None, **overrides: Any
+    name: str,
+    *,
+    pretrained: bool | str = False,
+    init: str | None = None,
+    num_classes: int | None = None,
+    **overrides: Any,
 ) -> AttentionResNet:
     """Builds the registered backbone `name`: features by default, a classifier with `num_classes`.
 
     Args:
-        name: a name of `list_backbones`.
-        pretrained: False: initial values; `"trunk"`: the trunk from torchvision's file; True or `"full"`: the card's
-            own weights. What became of every tensor is logged.
+        name: a name of `list_backbones`, or one without its tag, which means the default card.
+        pretrained: True is short for `init="full"`; `"trunk"` and `"full"` are taken too.
+        init: as in configs: `"scratch"`: initial values; `"trunk"`: the trunk from torchvision's file; `"full"`: the
+            card's own weights. What became of every tensor is logged.
         num_classes: size of the classifier.
         overrides: arguments of `AttentionResNet`, such as `out_indices`, `output_stride`, `supernet` or `scheme`.
 
     Raises:
         UserInputError: unknown name or override (with close matches), weights that are missing or do not fit.
     """
-    card = get_card(name)
-    return build(card, pretrained=pretrained, num_classes=num_classes, **overrides)
+    return build(get_card(name), pretrained=pretrained, init=init, num_classes=num_classes, **overrides)
 
 
 def build(
-    card: BackboneCard, *, pretrained: bool | str = False, num_classes: int | None = None, **overrides: Any
+    card: BackboneCard,
+    *,
+    pretrained: bool | str = False,
+    init: str | None = None,
+    num_classes: int | None = None,
+    **overrides: Any,
 ) -> AttentionResNet:
     """As `create_backbone`, from a card that need not be registered."""
     from backbones.resnet import AttentionResNet
@@ -112,17 +118,31 @@ def build(
                 f"backbone {card.name!r}: option {key!r} is unknown, expected one of {', '.join(known)}."
                 f"{did_you_mean(key, known)}"
             )
-    if pretrained not in (False, True, "trunk", "full"):
-        raise UserInputError(f"pretrained={pretrained!r}: expected True, False, 'trunk' or 'full'")
+    init = _init(pretrained, init)
     options = card.network_options
     if "attention" in overrides and overrides["attention"] != card.attention:
         options["attention_args"] = {}
         if overrides["attention"] is None:
             options["scheme"] = None
     model = AttentionResNet(card.arch, num_classes=num_classes, **{**options, **overrides})
-    if pretrained:
-        _load(model, card, "trunk" if pretrained == "trunk" else "full")
+    if init != "scratch":
+        _load(model, card, init)
     return model
+
+
+def _init(pretrained: bool | str, init: str | None) -> str:
+    """The one word for where a network starts."""
+    if pretrained not in (False, True, "trunk", "full"):
+        raise UserInputError(f"pretrained={pretrained!r}: expected True, False, 'trunk' or 'full'")
+    if init is not None and pretrained:
+        raise UserInputError("init and pretrained exclude each other; pretrained=True is init='full'")
+    if init not in (None, *INITS):
+        raise UserInputError(
+            f"init={init!r}: expected one of {', '.join(map(repr, INITS))}.{did_you_mean(str(init), INITS)}"
+        )
+    if isinstance(pretrained, str):
+        return pretrained
+    return init or ("full" if pretrained else "scratch")
 
 
 def _load(model: AttentionResNet, card: BackboneCard, init: str) -> None:
@@ -158,11 +178,7 @@ def register_backbone(
     Raises:
         UserInputError: the name is taken, the card does not build, or the weights are not its own.
     """
-    folder = user_folder() if directory is None else Path(directory)
-    target = folder / f"{card.name}.toml"
-    taken = [*_files().get(card.name, []), *([target] if target.exists() else [])]
-    if taken:
-        raise UserInputError(f"backbone {card.name!r} is registered already, in {taken[0]}; take another name")
+    target = STORE.place(card, directory)
     if weights is None and card.weights is not None and card.weights.file is not None:
         weights = card.weights_path()
         licence, weights_source = card.weights.licence, card.weights.source
@@ -173,29 +189,13 @@ def register_backbone(
         raise UserInputError(
             f"backbone {card.name!r}: key 'parameters.count' is {card.parameters.count:,}, but {counted:,} were counted"
         )
-    with _discarded_on_error(folder / f"{card.name}.safetensors") as stored:
+    with discarded_on_error(target.with_suffix(".safetensors")) as stored:
         if weights is not None:
             card = replace(card, weights=_store(card, weights, stored, licence, weights_source))
         card = replace(card, path=target)
         with atomic_path(target) as temporary:
             temporary.write_text(card.to_toml(), encoding="utf-8")
     return card
-
-
-class _discarded_on_error:
-    """Gives a path of a new file; it is deleted when the block fails."""
-
-    def __init__(self, path: Path) -> None:
-        if path.exists():
-            raise UserInputError(f"{path}: is there already, but belongs to no card; move it away")
-        self.path = path
-
-    def __enter__(self) -> Path:
-        return self.path
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
-        if kind is not None:
-            self.path.unlink(missing_ok=True)
 
 
 def _store(card: BackboneCard, source: Any, path: Path, licence: str, origin: str) -> Weights:
@@ -239,13 +239,4 @@ def remove_backbone(name: str) -> list[Path]:
     Raises:
         UserInputError: unknown name, or a card that comes with the package.
     """
-    path = user_folder() / f"{name}.toml"
-    if name not in _files():
-        raise UserInputError(_unknown(name))
-    if not path.is_file():
-        raise UserInputError(f"backbone {name!r} comes with the package ({shipped_folder()}) and cannot be removed")
-    weights = path.with_name(f"{name}.safetensors")
-    gone = [file for file in (path, weights) if file.is_file()]
-    for file in gone:
-        file.unlink()
-    return gone
+    return STORE.remove(name)

@@ -12,6 +12,7 @@ import math
 import operator
 import re
 import sys
+import tomllib
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
@@ -24,6 +25,9 @@ from backbones.scheme import ConnectionScheme
 
 Record = TypeVar("Record")
 Made = TypeVar("Made")
+NO_KEY: Mapping[str, Any] = types.MappingProxyType({"key": False})
+"""Metadata of a record's field that is not in its file, such as the file's own path."""
+
 _LONGEST = 80
 _MAPPINGS = (dict, get_origin(Mapping[str, Any]))
 
@@ -70,7 +74,8 @@ def read(
 
     Fields may be text, numbers, `bool`, `X | None`, `Literal`, `tuple[X, ...]`, `Mapping[str, X]`, `ConnectionScheme`
     (written as text), other records, and `Annotated` by a `Check`. A `float` becomes one; `int | float` stays. What a
-    record itself refuses as `key 'seed' ...` is said with its place in the file too.
+    record itself refuses as `key 'seed' ...` is said with its place in the file too. A field with the metadata
+    `NO_KEY` is none of the file's.
 
     Args:
         kind: the record's dataclass.
@@ -137,7 +142,11 @@ class _Reader:
 @functools.cache
 def _shape(kind: Any) -> tuple[dict[str, Any], dict[str, Field[Any]]]:
     """The types and the fields of a record, by name."""
-    return get_type_hints(kind, include_extras=True), {part.name: part for part in fields(kind)}
+    return get_type_hints(kind, include_extras=True), {part.name: part for part in _keys(kind)}
+
+
+def _keys(record: Any) -> list[Field[Any]]:
+    return [part for part in fields(record) if part.metadata is not NO_KEY]
 
 
 def _without_none(args: tuple[Any, ...]) -> Any:
@@ -201,7 +210,7 @@ def _words(kind: Any) -> str:
 
 def write(record: Any, *, short: bool = False) -> dict[str, Any]:
     """The opposite of `read`: plain values by field, in their order; `short` leaves out what a field is by default."""
-    values = {part.name: (part, getattr(record, part.name)) for part in fields(record)}
+    values = {part.name: (part, getattr(record, part.name)) for part in _keys(record)}
     return {
         name: _plain(value, short)
         for name, (part, value) in values.items()
@@ -218,6 +227,48 @@ def _plain(value: Any, short: bool) -> Any:
         return [_plain(item, short) for item in value]
     if isinstance(value, Mapping):
         return {key: _plain(item, short) for key, item in value.items()}
+    return value
+
+
+# ---- TOML
+
+
+def read_text(path: str | Path, expected: str) -> str:
+    """A text file's content; raises `UserInputError` where there is none."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserInputError(f"{path}: no such file, expected {expected} (.toml)") from None
+    except (IsADirectoryError, UnicodeDecodeError):
+        raise UserInputError(f"{path}: not {expected}, expected TOML text in UTF-8") from None
+
+
+def parse_toml(text: str, path: str | Path) -> dict[str, Any]:
+    """The table that TOML text holds; raises `UserInputError` that names `path`, where it lies."""
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserInputError(f"{path}: not valid TOML: {error}") from None
+
+
+def toml_text(table: Mapping[str, Any]) -> str:
+    """A table of plain values as TOML; reading it back and writing it again gives the same bytes."""
+    import tomlkit
+
+    document = tomlkit.document()
+    for key, value in table.items():
+        document.add(key, tomlkit.item(_with_lines(value)))
+    return re.sub(r"\n{3,}", "\n\n", tomlkit.dumps(document)).strip() + "\n"
+
+
+def _with_lines(value: Any) -> Any:
+    """Text of several lines is written as such, where the file's own empty lines leave it as it is."""
+    if isinstance(value, Mapping):
+        return {key: _with_lines(item) for key, item in value.items()}
+    if isinstance(value, str) and "\n" in value and not re.search(r"\A\n|\n{3}|\r", value):
+        import tomlkit
+
+        return tomlkit.string(value, multiline=True)
     return value
 
 
