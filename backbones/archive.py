@@ -6,13 +6,13 @@ import io
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from backbones.card import BackboneCard
+from backbones.card_store import Card
 from backbones.errors import UserInputError
 from backbones.files import atomic_path, check_plain_name
 
@@ -21,7 +21,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _CARD_BYTES = 1 << 20
 
 
-def pack(card: BackboneCard, target: str | Path) -> Path:
+def pack(card: Card, target: str | Path) -> Path:
     """Writes the card and its weights, if it has any, to a `.zip` or `.tar`; the same card gives the same bytes.
 
     Raises:
@@ -62,10 +62,15 @@ def _write_tar(target: Path, name: str, text: bytes, weights: Path | None) -> No
                 archive.addfile(info, file)
 
 
-def unpack(source: str | Path, folder: Path) -> BackboneCard:
+def unpack(source: str | Path, folder: Path, parse: Callable[[str, Path], Card]) -> Card:
     """Reads a pack's card, puts card and weights into `folder`, and returns the card that lies there.
 
     Only the card and the file that it names are taken out, under their own names.
+
+    Args:
+        source: the archive.
+        folder: where to.
+        parse: `parse` of the kind of card that is expected.
 
     Raises:
         UserInputError: not such an archive, not exactly one card, a member that leaves the folder or is no plain file,
@@ -81,14 +86,14 @@ def unpack(source: str | Path, folder: Path) -> BackboneCard:
         if sizes[cards[0]] > _CARD_BYTES:
             raise UserInputError(f"{source}: its card takes {sizes[cards[0]]} bytes, expected 1 MiB at most")
         text = read(cards[0]).read().decode("utf-8", errors="replace")
-        card = BackboneCard.parse(text, folder / cards[0])
+        card = parse(text, folder / cards[0])
         (folder / cards[0]).write_text(text, encoding="utf-8")
         if card.weights is not None and card.weights.file is not None:
             _take_weights(source, card, sizes, read, folder)
     return card
 
 
-def _take_weights(source: Path, card: BackboneCard, sizes: dict[str, int], read: _Read, folder: Path) -> None:
+def _take_weights(source: Path, card: Card, sizes: dict[str, int], read: _Read, folder: Path) -> None:
     assert card.weights is not None and card.weights.file is not None
     name, expected = card.weights.file, card.weights.bytes
     if name not in sizes:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from backbones.card import BackboneCard
 from backbones.errors import UserInputError, did_you_mean
+from backbones.files import atomic_path
 from backbones.model_card import ModelCard
+from backbones.weights_file import Weights
 
 Card = TypeVar("Card", BackboneCard, ModelCard)
 
@@ -134,7 +136,28 @@ class CardStore(Generic[Card]):
         return gone
 
 
-class discarded_on_error:
+def write_card(card: Card, target: Path, make_weights: Callable[[Path], Weights] | None) -> Card:
+    """Writes a card to its place, its weights beside it; either all of it or nothing.
+
+    Args:
+        card: what to write.
+        target: its file, see `CardStore.place`.
+        make_weights: writes the weights file that it is given, and returns what the card is to say of it; None: the
+            card stays as it is.
+
+    Returns:
+        The card as written, with its path and weights.
+    """
+    with _discarded_on_error(target.with_suffix(".safetensors")) as stored:
+        if make_weights is not None:
+            card = replace(card, weights=make_weights(stored))
+        card = replace(card, path=target)
+        with atomic_path(target) as temporary:
+            temporary.write_text(card.to_toml(), encoding="utf-8")
+    return card
+
+
+class _discarded_on_error:
     """Gives a path of a new file; it is deleted when the block fails."""
 
     def __init__(self, path: Path) -> None:

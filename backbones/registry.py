@@ -7,13 +7,13 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backbones.card import BackboneCard, ParameterCount, Weights
-from backbones.card_store import CardStore, discarded_on_error
+from backbones.card_store import CardStore, write_card
 from backbones.errors import UserInputError, did_you_mean
-from backbones.files import atomic_path
 
 if TYPE_CHECKING:
     from backbones.resnet import AttentionResNet
@@ -189,16 +189,11 @@ def register_backbone(
         raise UserInputError(
             f"backbone {card.name!r}: key 'parameters.count' is {card.parameters.count:,}, but {counted:,} were counted"
         )
-    with discarded_on_error(target.with_suffix(".safetensors")) as stored:
-        if weights is not None:
-            card = replace(card, weights=_store(card, weights, stored, licence, weights_source))
-        card = replace(card, path=target)
-        with atomic_path(target) as temporary:
-            temporary.write_text(card.to_toml(), encoding="utf-8")
-    return card
+    store = partial(_store, card, weights, licence, weights_source) if weights is not None else None
+    return write_card(card, target, store)
 
 
-def _store(card: BackboneCard, source: Any, path: Path, licence: str, origin: str) -> Weights:
+def _store(card: BackboneCard, source: Any, licence: str, origin: str, path: Path) -> Weights:
     """Loads the weights into the network that they fit, and writes what it then holds."""
     from backbones.key_mapping import own_keys
     from backbones.weights import load_weights, read_checkpoint, save_safetensors, sha256_file, state_dict_of

@@ -25,7 +25,7 @@ from backbones.scheme import ConnectionScheme
 
 Record = TypeVar("Record")
 Made = TypeVar("Made")
-NO_KEY: Mapping[str, Any] = types.MappingProxyType({"key": False})
+NO_KEY = {"key": False}
 """Metadata of a record's field that is not in its file, such as the file's own path."""
 
 _LONGEST = 80
@@ -146,7 +146,7 @@ def _shape(kind: Any) -> tuple[dict[str, Any], dict[str, Field[Any]]]:
 
 
 def _keys(record: Any) -> list[Field[Any]]:
-    return [part for part in fields(record) if part.metadata is not NO_KEY]
+    return [part for part in fields(record) if part.metadata != NO_KEY]
 
 
 def _without_none(args: tuple[Any, ...]) -> Any:
@@ -258,7 +258,8 @@ def toml_text(table: Mapping[str, Any]) -> str:
     document = tomlkit.document()
     for key, value in table.items():
         document.add(key, tomlkit.item(_with_lines(value)))
-    return re.sub(r"\n{3,}", "\n\n", tomlkit.dumps(document)).strip() + "\n"
+    text = re.sub(r"\n{3,}", "\n\n", tomlkit.dumps(document)).strip() + "\n"
+    return re.sub(r'^(\w+ = """)', r"\1\n", text, flags=re.MULTILINE)  # a line break there is none of the text's
 
 
 def _with_lines(value: Any) -> Any:

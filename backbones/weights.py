@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from backbones.resnet import AttentionResNet
 INITS = ("trunk", "full")
 _NESTED = ("state_dict", "model")
 _SHOWN = 4
+_HEADER = "meta"
 
 
 class Mismatch(NamedTuple):
@@ -127,8 +129,27 @@ def state_dict_of(content: Any, source: str = "a state dict") -> dict[str, Tenso
     return tensors
 
 
-def save_safetensors(state: Mapping[str, Tensor], path: str | Path) -> None:
+def read_header(path: str | Path) -> dict[str, Any]:
+    """What `save_safetensors` wrote beside the tensors; raises `UserInputError` where that is not readable."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            said = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
+    except (SafetensorError, ValueError, RecursionError) as error:
+        raise UserInputError(f"{path}: header cannot be read: {_first_line(error)}; get the file again") from None
+    if not isinstance(said, dict):
+        raise UserInputError(f"{path}: header holds {said!r:.80}, expected an object; get the file again")
+    return said
+
+
+def save_safetensors(state: Mapping[str, Tensor], path: str | Path, header: Mapping[str, Any] | None = None) -> None:
     """Writes tensors as safetensors, atomically; the same tensors give the same bytes.
+
+    Args:
+        state: the tensors by name.
+        path: of the file.
+        header: plain values that JSON can hold, which `read_header` gives back.
 
     Raises:
         RunError: the file cannot be written, for want of room for example; nothing of it is left.
@@ -139,7 +160,7 @@ def save_safetensors(state: Mapping[str, Tensor], path: str | Path) -> None:
     tensors = {key: state[key].detach().cpu().contiguous().clone() for key in sorted(state)}
     try:
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary)
+            save_file(tensors, temporary, metadata={_HEADER: json.dumps(header, sort_keys=True)} if header else None)
     except OSError as error:
         raise RunError(
             f"{path}: cannot be written: {error.strerror or error}; make room there, or choose another folder"

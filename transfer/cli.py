@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "report": ("report",),
     "benchmark": ("benchmark",),
     "scenes": ("scenes",),
+    "models": ("models",),
     **{name: ("backbones", name) for name in ("list", "show", "verify", "register", "remove", "fetch", "pack")},
 }
 """What `ean NAME` runs: a module of `transfer.commands`, and the words that it gets in front of the others."""

@@ -255,7 +255,7 @@ def test_a_pack_is_taken_back(own, tmp_path, suffix):
     assert first.read_bytes() == second.read_bytes()
     remove_backbone(card.name)
     (tmp_path / "in").mkdir()
-    again = register_backbone(unpack(first, tmp_path / "in"))
+    again = register_backbone(unpack(first, tmp_path / "in", BackboneCard.parse))
     assert again == card and again.weights.licence == "MIT"
     create_backbone(card.name, pretrained=True)
 
@@ -298,7 +298,7 @@ def test_foreign_packs_cannot_write_elsewhere(tmp_path, members, told, suffix):
     source = archive(tmp_path / f"pack{suffix}", members)
     (tmp_path / "in").mkdir()
     with pytest.raises(UserInputError, match=told):
-        unpack(source, tmp_path / "in")
+        unpack(source, tmp_path / "in", BackboneCard.parse)
     assert {path.name for path in tmp_path.iterdir()} == {source.name, "in"}
 
 
@@ -309,16 +309,16 @@ def test_links_in_packs_are_refused(tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         out.addfile(link)
     with pytest.raises(UserInputError, match="is a link"):
-        unpack(path, tmp_path)
+        unpack(path, tmp_path, BackboneCard.parse)
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar"])
 def test_no_archive_at_all(tmp_path, name):
     with pytest.raises(UserInputError, match="no such file"):
-        unpack(tmp_path / name, tmp_path)
+        unpack(tmp_path / name, tmp_path, BackboneCard.parse)
     (tmp_path / name).write_bytes(b"hello")
     with pytest.raises(UserInputError, match="not a readable pack"):
-        unpack(tmp_path / name, tmp_path)
+        unpack(tmp_path / name, tmp_path, BackboneCard.parse)
 
 
 def test_where_a_pack_cannot_go(own, tmp_path):

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from PIL import Image
 from segmentation_files import write_config
 
-from tasks.segmentation.predict import classes_of
+from tasks.segmentation.predictor import classes_of
 from tasks.segmentation.visualize import overlay, read_curve, with_legend
 from transfer.engine.config_check import load_config
 

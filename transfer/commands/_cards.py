@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backbones.arch import get_arch
+from backbones.archive import unpack
 from backbones.card import BackboneCard
+from backbones.card_store import Card
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -76,6 +83,38 @@ def drawing(card: BackboneCard) -> list[str]:
         blocks = " ".join("■" if bit else "□" for bit in bits)
         lines.append(f"  layer{number}  {width:5} channels  {blocks}  {sum(bits)}/{len(bits)}")
     return lines
+
+
+def table_of_figures(title: str, rows: Iterable[tuple[str, str, str]]) -> Table:
+    """A table with the data, the figures and the source of each row."""
+    table = new_table(title, "figures", "source")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def say_problems(lines: Iterable[str]) -> int:
+    """A line on standard error for each problem; returns the exit status."""
+    lines = list(lines)
+    for line in lines:
+        print("error:", line, file=sys.stderr)
+    return 2 if lines else 0
+
+
+@contextmanager
+def unpacked(source: str, read: Callable[[str], Card], parse: Callable[[str, Path], Card]) -> Iterator[Card]:
+    """The card that a file is, or that a pack holds; inside, its weights are there.
+
+    Args:
+        source: a card's TOML file, or an archive of `pack`.
+        read: reads the one.
+        parse: reads the text of the other.
+    """
+    if Path(source).suffix == ".toml":
+        yield read(source)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield unpack(source, Path(folder), parse)
 
 
 def new_table(*columns: str) -> Table:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backbones.arch import get_arch
-from backbones.card import INPUTS, KINDS, SHARING, BackboneCard, Provenance, known_attentions
+from backbones.archive import SUFFIXES, pack
+from backbones.card import INPUTS, KINDS, SHARING, BackboneCard, Figures, Provenance, known_attentions
 from backbones.errors import UserInputError
-from backbones.registry import get_card, list_backbones, register_backbone, remove_backbone
+from backbones.registry import STORE, get_card, list_backbones, register_backbone, remove_backbone
 from backbones.scheme import ConnectionScheme
-from transfer.commands._cards import card_row, drawing, facts, listing, new_table, print_table
+from transfer.commands._cards import (
+    card_row,
+    drawing,
+    facts,
+    listing,
+    new_table,
+    print_table,
+    say_problems,
+    table_of_figures,
+    unpacked,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,21 +111,14 @@ def _add_register(command: argparse.ArgumentParser) -> None:
 
 def run_list(args: argparse.Namespace) -> int:
     """A row a card; a broken card does not hide the others."""
-    cards, broken = [], []
-    for name in list_backbones(args.pattern):
-        try:
-            cards.append(get_card(name))
-        except UserInputError as error:
-            broken.append(str(error))
+    cards, broken = STORE.readable(args.pattern)
     if args.pretrained:
         cards = [card for card in cards if card.weights is not None]
     if args.json:
         print(json.dumps([card_row(card) for card in cards], indent=2))
     else:
         print_table(listing(cards))
-    for line in broken:
-        print("error:", line, file=sys.stderr)
-    return 2 if broken else 0
+    return say_problems(broken)
 
 
 def run_show(args: argparse.Namespace) -> int:
@@ -132,14 +134,15 @@ def run_show(args: argparse.Namespace) -> int:
     print("\n".join([card.name, card.summary, "", *facts(card), "", *drawing(card), ""]))
     for title, entries in (("published", card.published), ("measured with this code", card.measured)):
         if entries:
-            table = new_table(title, "figures", "source")
-            for entry in entries:
-                values = ", ".join(f"{name} {value:g}" for name, value in entry.values.items())
-                table.add_row(entry.data, values, f"{entry.source}. {entry.note}" if entry.note else entry.source)
-            print_table(table)
+            print_table(table_of_figures(title, map(_figures_row, entries)))
         else:
             print(f"{title}: none")
     return 0
+
+
+def _figures_row(entry: Figures) -> tuple[str, str, str]:
+    values = ", ".join(f"{name} {value:g}" for name, value in entry.values.items())
+    return entry.data, values, f"{entry.source}. {entry.note}" if entry.note else entry.source
 
 
 # ---- the others
@@ -160,10 +163,7 @@ def run_verify(args: argparse.Namespace) -> int:
             counts = [f"{count:,}" if count is not None else "-" for count in (r.parameters, r.expected)]
             table.add_row(r.name, *counts, r.weights, "ok" if r.ok else "; ".join(r.problems))
         print_table(table)
-    failed = [f"{result.name}: {problem}" for result in results for problem in result.problems]
-    for line in failed:
-        print("error:", line, file=sys.stderr)
-    return 2 if failed else 0
+    return say_problems(f"{result.name}: {problem}" for result in results for problem in result.problems)
 
 
 _NETWORK = ("arch", "attention", "attention_args", "sharing", "provenance", "source_text", "summary")
@@ -213,8 +213,6 @@ def _refuse_beside(args: argparse.Namespace, options: tuple[str, ...]) -> None:
 
 @contextmanager
 def _given_card(args: argparse.Namespace) -> Iterator[BackboneCard]:
-    from backbones.archive import SUFFIXES, unpack
-
     if args.source is None:
         yield _card_from_options(args)
     elif Path(args.source).suffix not in (".toml", *SUFFIXES):
@@ -223,11 +221,8 @@ def _given_card(args: argparse.Namespace) -> Iterator[BackboneCard]:
         )
     else:
         _refuse_beside(args, ("name", "scheme", *_NETWORK))
-        if Path(args.source).suffix == ".toml":
-            yield BackboneCard.read(args.source)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            yield unpack(args.source, Path(folder))
+        with unpacked(args.source, BackboneCard.read, BackboneCard.parse) as card:
+            yield card
 
 
 def _card_from_options(args: argparse.Namespace) -> BackboneCard:
@@ -302,8 +297,6 @@ def _progress() -> Iterator[Any]:
 
 def run_pack(args: argparse.Namespace) -> int:
     """Card and weights together."""
-    from backbones.archive import pack
-
     print(f"wrote {pack(get_card(args.name), args.out)}")
     return 0
 

@@ -65,7 +65,7 @@ def RegisteredBackbone(
     """Builds a backbone by its registered name: the network itself, with what mmengine models ask of it.
 
     Args:
-        name: a name of `backbones.registry.list_backbones`.
+        name: a name of `backbones.registry.list_backbones`, or one without its tag, which means the default card.
         init: `"scratch"`; `"trunk"`: a ResNet file for the trunk, the SAMs fresh; `"full"`: the card's own weights;
             `"auto"`: the most of these that there is. Where no trunk weights can exist (CIFAR), `"trunk"` is `"auto"`,
             and says so.

@@ -157,12 +157,18 @@ def harmless_globals() -> list[Any]:
 def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     """Reads a checkpoint that mmengine or another OpenMMLab project wrote, without running anything in it.
 
+    The `.safetensors` of a model's card is read likewise; what else it says stands in its header.
+
     Returns:
         The checkpoint without its message hub, which holds log histories only.
 
     Raises:
         UserInputError: the file is no checkpoint, or names a class beside those of `harmless_globals`.
     """
+    if Path(path).suffix == ".safetensors":
+        from backbones.weights import read_checkpoint, read_header
+
+        return {"state_dict": read_checkpoint(path), "meta": read_header(path)}
     try:
         with torch.serialization.safe_globals(harmless_globals()):
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -40,6 +41,25 @@ def image_shape(path: str | Path) -> tuple[int, int]:
     with _opened(path) as image:
         sideways = image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
         return (image.width, image.height) if sideways else (image.height, image.width)
+
+
+def as_image(given: Any) -> np.ndarray:
+    """The image (H, W, 3), uint8 RGB, that a path, an image of PIL or an array (H, W, 3) or (H, W) of uint8 stands for.
+
+    Raises:
+        UserInputError: the file is missing or no image, or an array of another kind.
+    """
+    if isinstance(given, (str, Path)):
+        return read_image(given)
+    if isinstance(given, Image.Image):
+        return np.array(_rgb(ImageOps.exif_transpose(given)))
+    pixels = np.asarray(given)
+    if pixels.dtype != np.uint8 or not pixels.size or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
+        raise UserInputError(
+            f"an image of {pixels.dtype} and shape {pixels.shape}: expected uint8, (height, width, 3) in RGB or "
+            "(height, width) in grey"
+        )
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
 
 
 @contextmanager

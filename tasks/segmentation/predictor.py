@@ -1,0 +1,104 @@
+"""Segmenting one image from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
+from numpy.typing import NDArray
+
+from backbones.errors import UserInputError
+from tasks.segmentation.dataset import VOC_CLASSES, VOC_PALETTE, read_metainfo
+from tasks.segmentation.masks import voc_palette
+from transfer.deploy import deploy as deployed_copy
+from transfer.engine.compat import load_foreign_checkpoint
+from transfer.engine.inference import load_model
+
+LOADERS = ("LoadPicture", "LoadImageFromFile", "LoadMask", "LoadAnnotations")
+"""Steps of a pipeline that read files, of which there are none here."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """What a segmentor says of one image.
+
+    Attributes:
+        mask: (H, W) uint8, the class of each pixel.
+        classes: names of the classes, by id.
+        palette: colours (R, G, B) of the classes, by id.
+        shares: of the image, 0 to 1, by name of the classes that are in it, the largest first.
+    """
+
+    mask: NDArray[np.uint8]
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, ...], ...]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        counts = np.bincount(self.mask.ravel(), minlength=len(self.classes))
+        return {self.classes[i]: float(counts[i] / self.mask.size) for i in np.argsort(-counts) if counts[i]}
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A segmentor for evaluation on its device, the steps that prepare its images, names and colours of its classes."""
+
+    network: torch.nn.Module
+    pipeline: Compose
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, ...], ...]
+
+
+def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Predictor:
+    """The config's segmentor with a checkpoint's weights; with `deploy` its fused copy.
+
+    Raises:
+        UserInputError: a checkpoint of another model, a config without a test pipeline.
+    """
+    with DefaultScope.overwrite_default_scope(config.get("default_scope") or "mmseg"):
+        network = load_model(config, checkpoint)
+        classes, palette = classes_of(config, load_foreign_checkpoint(checkpoint), network.decode_head.num_classes)
+        pipeline = pipeline_of(config)
+    network = deployed_copy(network) if deploy else network
+    return Predictor(network, pipeline, tuple(classes), tuple(tuple(colour) for colour in palette))
+
+
+@torch.no_grad()
+def predict_image(predictor: Predictor, image_HW3: NDArray[np.uint8]) -> Segmented:
+    """Segments one RGB image."""
+    shape = image_HW3.shape[:2]
+    image_BGR = np.ascontiguousarray(image_HW3[..., ::-1])
+    data = predictor.pipeline({"img": image_BGR, "img_shape": shape, "ori_shape": shape, "seg_fields": []})
+    batch = {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
+    found = predictor.network.test_step(batch)[0].pred_sem_seg.data[0]
+    return Segmented(found.cpu().numpy().astype(np.uint8), predictor.classes, predictor.palette)
+
+
+def classes_of(
+    config: Config, checkpoint: Mapping[str, Any], count: int
+) -> tuple[Sequence[str], Sequence[Sequence[int]]]:
+    """Names and colours of the `count` classes: the checkpoint's, else those of the config's data, else VOC's."""
+    data = (config.get("test_dataloader") or {}).get("dataset") or {}
+    said = [(checkpoint.get("meta") or {}).get("dataset_meta"), data.get("metainfo")]
+    for metainfo in said:
+        if metainfo and len(metainfo.get("classes") or ()) == count:
+            read = read_metainfo({key: metainfo.get(key) for key in ("classes", "palette")})
+            return read["classes"], read["palette"] or voc_palette(count)
+    if count == len(VOC_CLASSES):
+        return VOC_CLASSES, VOC_PALETTE
+    return [f"class {i}" for i in range(count)], voc_palette(count)
+
+
+def pipeline_of(config: Config) -> Compose:
+    """The config's test pipeline behind the steps that read files; raises `UserInputError` where it has none."""
+    if not config.get("test_dataloader"):
+        raise UserInputError(f"config {config.filename}: has no 'test_dataloader', whose pipeline prepares images")
+    steps = config.test_dataloader.dataset.pipeline
+    return Compose([step for step in steps if step["type"] not in LOADERS])

@@ -1,0 +1,237 @@
+"""Trained task models: list, show, verify, register, remove, pack."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from backbones.archive import SUFFIXES, pack
+from backbones.errors import UserInputError
+from backbones.model_card import Measured, ModelCard, TrainingData
+from transfer.commands._cards import new_table, print_table, say_problems, table_of_figures, unpacked
+from transfer.models import STORE, get_model_card, list_models, register_card, register_model, verify_model
+
+TEXTS = {
+    "list": "list the registered models",
+    "show": "show one card",
+    "verify": "check the weights' sha256, build the model and load them",
+    "register": "make a model of a training's checkpoint, or take in a card or a pack",
+    "remove": "delete one of your own models",
+    "pack": "write a card and its weights into one archive, which `register` takes back",
+}
+"""What each command does, in a line."""
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, run: Any) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=TEXTS[name], description=TEXTS[name])
+        command.set_defaults(run=run)
+        return command
+
+    command = add("list", run_list)
+    command.add_argument("pattern", nargs="?", default="*", help="such as 'shha*'")
+    command.add_argument("--task", help="only those of this task")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+    command = add("show", run_show)
+    command.add_argument("name")
+    command.add_argument("--config", action="store_true", help="print its config instead")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+    command = add("verify", run_verify)
+    command.add_argument("name", nargs="?", help="one model")
+    command.add_argument("--all", action="store_true", help="every registered model")
+
+    _add_register(add("register", run_register))
+
+    command = add("remove", run_remove)
+    command.add_argument("name")
+
+    command = add("pack", run_pack)
+    command.add_argument("name")
+    command.add_argument("out", metavar="OUT.zip|OUT.tar")
+    return parser.parse_args(argv)
+
+
+def _add_register(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "sources",
+        nargs="+",
+        metavar="[CONFIG] CHECKPOINT",
+        help="checkpoint of a training, behind its config where it holds none; or CARD.toml, PACK.zip or PACK.tar",
+    )
+    command.add_argument("--name", help="such as shha_r38_ean_se")
+    command.add_argument("--summary", help="one line")
+    command.add_argument("--noun", help="what it counts (default people)")
+    command.add_argument("--default", action="store_true", help="take it where no model is named")
+    command.add_argument("--metrics", nargs="+", default=[], metavar="FILE.json", help="of `tools/test.py --out`")
+    command.add_argument("--trained-on", metavar="TEXT", help="which data, in words")
+    command.add_argument("--domain", metavar="TEXT", help="what kind of images these are")
+    command.add_argument("--data-licence", metavar="TEXT", help="what the data's licence says")
+    command.add_argument("--licence", help="of the weights")
+    command.add_argument("--half", action="store_true", help="store float16: half the size")
+    command.add_argument("--into", metavar="FOLDER", help="write there instead of among your own models")
+
+
+# ---- list and show: no torch
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """A row for each card; a broken card does not hide the others."""
+    cards, broken = STORE.readable(args.pattern)
+    cards = [card for card in cards if args.task in (None, card.task)]
+    if args.json:
+        print(json.dumps([model_row(card) for card in cards], indent=2))
+    else:
+        table = new_table("name", "task", "default", "backbone", "measured", "summary")
+        for card in cards:
+            backbone = card.backbone.name if card.backbone else "-"
+            first = _values(card.measured[0]) if card.measured else "-"
+            table.add_row(card.name, card.task, "yes" if card.default else "-", backbone, first, card.summary)
+        print_table(table)
+    return say_problems(broken)
+
+
+def model_row(card: ModelCard) -> dict[str, Any]:
+    """What a list says of a card, in plain values."""
+    return {
+        "name": card.name,
+        "task": card.task,
+        "default": card.default,
+        "backbone": card.backbone.name if card.backbone else None,
+        "metrics": dict(card.measured[0].metrics) if card.measured else {},
+        "bytes": card.weights.bytes,
+        "summary": card.summary,
+    }
+
+
+def _values(measured: Measured) -> str:
+    """Metrics with their intervals, in a line."""
+    said = []
+    for name, value in measured.metrics.items():
+        low, high = measured.intervals.get(name, (None, None))
+        said.append(f"{name} {value:.4g}" + (f" ({low:.4g} to {high:.4g})" if low is not None else ""))
+    return ", ".join(said)
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """The whole card; the config on demand."""
+    card = get_model_card(args.name)
+    if args.config:
+        print(card.config.text, end="")
+    elif args.json:
+        print(json.dumps(card.to_dict() | {"path": str(card.path)}, indent=2))
+    else:
+        print("\n".join([card.name, *([card.summary] if card.summary else []), "", *_facts(card), ""]))
+        rows = [(m.data, _values(m), f"{m.command}. {m.note}" if m.note else m.command) for m in card.measured]
+        if rows:
+            print_table(table_of_figures("measured on", rows))
+        else:
+            print("measured: nothing")
+    return 0
+
+
+def _facts(card: ModelCard) -> list[str]:
+    used, weights = card.backbone, card.weights
+    size = f", {weights.bytes / 1e6:.1f} MB" if weights.bytes else ""
+    facts = {
+        "task": f"{card.task}{', the default' if card.default else ''}",
+        "backbone": f"{used.name}{f', scheme {used.scheme}' if used.scheme else ''}" if used else "none registered",
+        "trained on": card.data.trained_on,
+        "domain": card.data.domain,
+        "noun": card.noun,
+        "data licence": card.data.licence,
+        "weights": f"{weights.file_name}{size}, {weights.licence}; {weights.source}",
+        "config": card.config.source,
+        "card": str(card.path),
+    }
+    return [f"{key:14}{value}" for key, value in facts.items() if value]
+
+
+# ---- the others
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """A row for each card; status 2 where one does not hold."""
+    if args.all == (args.name is not None):
+        raise UserInputError("verify: expected the name of one model, or --all")
+    problems = {name: _problem(name) for name in (list_models() if args.all else [get_model_card(args.name).name])}
+    table = new_table("name", "result")
+    for name, problem in problems.items():
+        table.add_row(name, problem or "ok")
+    print_table(table)
+    clashes = STORE.clashes(STORE.readable()[0]) if args.all else []
+    return say_problems([*(f"{name}: {problem}" for name, problem in problems.items() if problem), *clashes])
+
+
+def _problem(name: str) -> str:
+    try:
+        verify_model(get_model_card(name))
+    except UserInputError as error:
+        return str(error)
+    return ""
+
+
+_OF_A_CHECKPOINT = (
+    *("name", "summary", "noun", "default", "metrics", "half", "licence"),
+    *("trained_on", "domain", "data_licence"),
+)
+"""Options of `register` for what a checkpoint does not say itself; the last three are of its data."""
+
+
+def run_register(args: argparse.Namespace) -> int:
+    """From a checkpoint, or from a card or a pack, which say it all."""
+    *before, last = args.sources
+    if len(before) > 1:
+        raise UserInputError(f"register: {' '.join(args.sources)}: expected CHECKPOINT, or CONFIG CHECKPOINT")
+    if Path(last).suffix in (".toml", *SUFFIXES):
+        _refuse_beside(args, last)
+        with unpacked(last, ModelCard.read, ModelCard.parse) as given:
+            card = register_card(given, args.into)
+    else:
+        card = _registered(args, last, *before)
+    print(f"{card.name} is registered: {card.path}, {card.weights.bytes:,} bytes of weights")
+    return 0
+
+
+def _registered(args: argparse.Namespace, checkpoint: str, config: str | None = None) -> ModelCard:
+    if args.name is None:
+        raise UserInputError(f"register: {checkpoint} is a checkpoint, expected --name beside it")
+    said = {"trained_on": args.trained_on, "domain": args.domain, "licence": args.data_licence}
+    data = TrainingData(**{key: text for key, text in said.items() if text})
+    options = {name: getattr(args, name) for name in _OF_A_CHECKPOINT[:-3] if getattr(args, name)}
+    return register_model(checkpoint, config, data=data, directory=args.into, **options)
+
+
+def _refuse_beside(args: argparse.Namespace, source: str) -> None:
+    given = [f"--{name.replace('_', '-')}" for name in _OF_A_CHECKPOINT if getattr(args, name)]
+    if given or len(args.sources) > 1:
+        raise UserInputError(
+            f"register: {source} says it all, {', '.join([*args.sources[:-1], *given])} cannot be given beside it"
+        )
+
+
+def run_remove(args: argparse.Namespace) -> int:
+    """Only the user's own."""
+    for path in STORE.remove(args.name):
+        print(f"removed {path}")
+    return 0
+
+
+def run_pack(args: argparse.Namespace) -> int:
+    """Card and weights together."""
+    print(f"wrote {pack(get_model_card(args.name), args.out)}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns the exit status."""
+    args = parse_args(argv)
+    status: int = args.run(args)
+    return status
