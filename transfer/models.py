@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import Tensor, nn
 
+CHECKPOINTS = (".pth", ".pt", ".safetensors")
+"""How a checkpoint's file name ends, by which it is told from a model's name."""
+
 _KEPT = ("backbone", "scheme", "init", "seed", "iter", "dataset_meta")
 """What the weights file of a card says of the checkpoint that it was made from, of the checkpoint's `meta`."""
 
@@ -200,7 +203,7 @@ def load_model(
     from transfer.engine.runner_setup import choose_device
 
     choose_device(device)
-    if name is not None and Path(name).is_file():
+    if name is not None and str(name).endswith(CHECKPOINTS):
         source = source_of_checkpoint(name)
     else:
         source = source_of_card(get_model_card(None if name is None else str(name), task))
@@ -310,9 +313,9 @@ def _storable(checkpoint: str | Path, config: str | Path | None) -> Source:
 
 def _tag_backbones(node: Any) -> None:
     """Writes names without a tag out: which card is the default may change, a trained model's may not."""
-    if isinstance(node, Mapping):
+    if isinstance(node, dict):
         if node.get("type") == "RegisteredBackbone" and "name" in node:
-            node["name"] = get_card(node["name"]).name  # type: ignore[index]
+            node["name"] = get_card(node["name"]).name
         node = list(node.values())
     for part in node if isinstance(node, (list, tuple)) else ():
         _tag_backbones(part)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from backbones.errors import UserInputError
+from transfer.models import CHECKPOINTS, Source, get_model_card, source_of_card, source_of_checkpoint
+from transfer.task import get_task
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
     from backbones.model_card import ModelCard
-
-SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
 class Chosen(NamedTuple):
@@ -51,8 +51,6 @@ def resolve_model(args: argparse.Namespace) -> Chosen:
             models at once.
     """
     from transfer.engine.config_check import apply_options, load_config, parse_options
-    from transfer.models import Source, get_model_card, source_of_card, source_of_checkpoint
-    from transfer.task import get_task
 
     config, checkpoint, inputs = split_words(args.inputs)
     if args.model is not None and checkpoint is not None:
@@ -88,10 +86,12 @@ def split_words(words: list[str]) -> tuple[str | None, str | None, list[str]]:
         UserInputError: a config file without a checkpoint behind it.
     """
     first, second = words[0], words[1] if len(words) > 1 else ""
-    if first.endswith(SUFFIXES):
+    if first.endswith(CHECKPOINTS):
         return None, first, words[1:]
-    if second.endswith(SUFFIXES):
+    if second.endswith(CHECKPOINTS):
         return first, second, words[2:]
     if first.endswith(".py"):
-        raise UserInputError(f"config {first}: expected CHECKPOINT ({', '.join(SUFFIXES)}) behind it, found {second!r}")
+        raise UserInputError(
+            f"config {first}: expected CHECKPOINT ({', '.join(CHECKPOINTS)}) behind it, found {second!r}"
+        )
     return None, None, words

@@ -61,7 +61,7 @@ def config_of_checkpoint(checkpoint: Mapping[str, Any], path: str | Path) -> Con
     """
     text = (checkpoint.get("meta") or {}).get("cfg")
     if not isinstance(text, str):
-        raise UserInputError(f"{path}: holds no config, expected CONFIG before it")
+        raise UserInputError(f"{path}: holds no config; give the config of its training too")
     return config_from_text(text, path)
 
 
