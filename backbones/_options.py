@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from backbones.arch import ArchSpec
 from backbones.errors import UserInputError
+
+
+class FeatureInfo(NamedTuple):
+    """One feature map that the network puts out: 0-based stage, channels, stride against the image."""
+
+    stage: int
+    channels: int
+    stride: int
 
 
 class TrunkOptions:
@@ -17,18 +26,18 @@ class TrunkOptions:
         stem_stride: 1, 2 or 4.
         strides: stride of each stage built.
         dilations: dilation of each stage built.
-        cumulative_strides: stride against the picture after each stage built.
+        feature_info: stage, channels and stride of each feature map put out.
     """
 
     def __init__(
         self,
         arch: ArchSpec,
-        out_indices: Sequence[int] | None,
-        output_stride: int | None,
-        strides: Sequence[int] | None,
-        stem_stride: int | None,
-        num_classes: int | None,
-        frozen_stages: int,
+        out_indices: Sequence[int] | None = None,
+        output_stride: int | None = None,
+        strides: Sequence[int] | None = None,
+        stem_stride: int | None = None,
+        num_classes: int | None = None,
+        frozen_stages: int = -1,
     ) -> None:
         total = len(arch.depths)
         self.out_indices = _out_indices(arch, out_indices, num_classes)
@@ -41,20 +50,25 @@ class TrunkOptions:
         if strides is not None and output_stride is not None:
             raise UserInputError("strides and output_stride exclude each other: strides never dilates, give one")
         wanted = _strides(arch, strides, self.stages_built)
-        self.strides, self.dilations, self.cumulative_strides = _dilate(wanted, self.stem_stride, output_stride)
+        self.strides, self.dilations, reached = _dilate(wanted, self.stem_stride, output_stride)
+        self.feature_info = tuple(FeatureInfo(i, arch.channels[i], reached[i]) for i in self.out_indices)
 
 
 def _out_indices(arch: ArchSpec, out_indices: Sequence[int] | None, num_classes: int | None) -> tuple[int, ...]:
-    last = len(arch.depths) - 1
+    total = len(arch.depths)
+    last = total - 1
     if num_classes is not None:
         if num_classes < 1:
             raise UserInputError(f"num_classes={num_classes}: expected 1 or more")
         if out_indices is not None:
             raise UserInputError("out_indices and num_classes exclude each other: a classifier puts out logits")
         return (last,)
-    indices = (last,) if out_indices is None else tuple(out_indices)
+    indices = (last,) if out_indices is None else tuple(i + total if -total <= i < 0 else i for i in out_indices)
     if not indices or list(indices) != sorted(set(indices)) or not all(0 <= i <= last for i in indices):
-        raise UserInputError(f"out_indices={indices}: expected rising 0-based stages of {arch.name}, 0 to {last}")
+        raise UserInputError(
+            f"out_indices={tuple(out_indices or ())}: expected rising 0-based stages of {arch.name}, 0 to {last}, or "
+            f"counted from the last, -{total} to -1"
+        )
     return indices
 
 

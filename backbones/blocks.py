@@ -1,12 +1,35 @@
-"""The residual blocks, with torchvision's parameter names, split into residual and shortcut."""
+"""The residual blocks, with torchvision's parameter names, and the stages that run them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
+
+from backbones.attention import Attention, State
+from backbones.recompute import checkpointed
+
+
+class Connection:
+    """What plugs a SAM into one block for one forward: the module, its soft weight, the state it finds and leaves.
+
+    The state travels here and not in the block's output, so that hooks on a block see its feature map alone. It is a
+    plain class, because FSDP hands copies of dataclasses and containers to the modules that it wraps. What the SAM
+    leaves is kept apart from what it found, because activation checkpointing runs a block twice.
+
+    Args:
+        attention: the SAM.
+        weight: scalar tensor in [0, 1], see `Attention.merge`; None is a hard connection.
+        state: what the stage's last connected block left, None at the first.
+    """
+
+    def __init__(self, attention: Attention, weight: Tensor | None = None, state: State = None) -> None:
+        self.attention, self.weight = attention, weight
+        self.state, self.next_state = state, state
 
 
 class _Block(nn.Module):
-    """A residual block whose last addition is left to the caller."""
+    """A residual block, plain or with a SAM between its residual and its last addition."""
 
     downsample: nn.Sequential | None
 
@@ -18,9 +41,52 @@ class _Block(nn.Module):
         """The input itself, or its 1x1 projection."""
         return x_NCHW if self.downsample is None else self.downsample(x_NCHW)
 
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        """The plain block: `relu(shortcut + residual)`."""
-        return self.residual(x_NCHW).add_(self.shortcut(x_NCHW)).relu_()
+    def forward(self, x_NCHW: Tensor, *, connection: Connection | None = None, recompute: bool = False) -> Tensor:
+        """`relu(shortcut + residual)`, the residual recalibrated where there is a connection.
+
+        Args:
+            x_NCHW: the map of the block before.
+            connection: the SAM and its state; what the SAM leaves is put into it.
+            recompute: work activations out anew in the backward pass instead of keeping them.
+        """
+        sam = None if connection is None else connection.attention
+        run = checkpointed(self._run, self, sam) if recompute else self._run
+        if connection is None:
+            return run(x_NCHW)[0]
+        x_NCHW, connection.next_state = run(x_NCHW, sam, connection.state, connection.weight)
+        return x_NCHW
+
+    def _run(
+        self, x_NCHW: Tensor, sam: Attention | None = None, state: State = None, weight: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        if sam is None:
+            return self.residual(x_NCHW).add_(self.shortcut(x_NCHW)).relu_(), state
+        return sam(self.residual(x_NCHW), self.shortcut(x_NCHW), state, weight)
+
+
+class Stage(nn.Sequential):
+    """The blocks of one stage, one after the other; a recurrent SAM begins anew in each."""
+
+    def forward(
+        self,
+        x_NCHW: Tensor,
+        *,
+        connections: Sequence[tuple[Attention, Tensor | None] | None] | None = None,
+        recompute: bool = False,
+    ) -> Tensor:
+        """Runs the blocks.
+
+        Args:
+            x_NCHW: the map of the stage before.
+            connections: SAM and soft weight of each block, None for a plain one; default all plain.
+            recompute: see `_Block.forward`.
+        """
+        state: State = None
+        for block, plugged in zip(self, connections or [None] * len(self), strict=True):
+            connection = None if plugged is None else Connection(*plugged, state)
+            x_NCHW = block(x_NCHW, connection=connection, recompute=recompute)
+            state = state if connection is None else connection.next_state
+        return x_NCHW
 
 
 class BasicBlock(_Block):

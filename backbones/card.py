@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import pkgutil
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, make_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,12 @@ from backbones import schema
 from backbones.arch import get_arch
 from backbones.errors import UserInputError, did_you_mean
 from backbones.files import check_plain_name, inside, sha256_file, weights_folders
+from backbones.plugins import plugin_names
 from backbones.schema import named
 from backbones.scheme import ConnectionScheme
 
 KINDS = ("paper", "search", "stand-in", "hand")
 """Where a scheme comes from: published, found by a search run, in place of an unpublished one, chosen by hand."""
-
-FIGURES = (
-    *("top1", "top5", "parameters_million", "flops_billion", "ms_per_image", "time_increment_percent"),
-    *("mae", "mse", "nae", "game1", "game2", "game3", "miou", "macc", "aacc"),
-)
-"""Names of figures: percent, millions, billions, milliseconds; `mse` is the root, as the counting field writes it."""
 
 SHARING = ("stage", "block")
 
@@ -37,7 +31,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class InputStatistics:
-    """How pictures are normalised: `mean` and `std` per channel for RGB values in [0, 1], side `size` in pixels."""
+    """How images are normalised: `mean` and `std` per channel for RGB values in [0, 1], side `size` in pixels."""
 
     size: int
     mean: tuple[float, float, float]
@@ -104,6 +98,37 @@ class Weights:
         return self.file if self.file is not None else (self.url or "").rsplit("/", 1)[-1]
 
 
+_Figure = int | float | None
+
+
+@dataclass(frozen=True)
+class _Row:
+    """`Figures` as a file has them, a key for each value; `mse` is the root, as the counting field writes it."""
+
+    source: str
+    data: str
+    note: str = ""
+    top1: _Figure = None
+    top5: _Figure = None
+    parameters_million: _Figure = None
+    flops_billion: _Figure = None
+    ms_per_image: _Figure = None
+    time_increment_percent: _Figure = None
+    mae: _Figure = None
+    mse: _Figure = None
+    nae: _Figure = None
+    game1: _Figure = None
+    game2: _Figure = None
+    game3: _Figure = None
+    miou: _Figure = None
+    macc: _Figure = None
+    aacc: _Figure = None
+
+
+FIGURES = tuple(each.name for each in fields(_Row) if each.name not in ("source", "data", "note"))
+"""Names of figures; `top1`, `macc` and their like are in percent."""
+
+
 @dataclass(frozen=True)
 class Figures:
     """Figures from one source on one set of data; `values` maps names of `FIGURES` to numbers."""
@@ -132,7 +157,7 @@ class BackboneCard:
         attention_args: the SAM's own arguments.
         sharing: `"stage"` or `"block"`.
         scheme: which blocks are connected.
-        input: how pictures are normalised.
+        input: how images are normalised.
         provenance: where the scheme comes from.
         parameters: the exact count and how it was built.
         weights: None where there are none.
@@ -322,14 +347,6 @@ class _Network:
                 raise UserInputError(f"key '{key}' is missing, expected {expected}")
 
 
-_Row: Any = make_dataclass(
-    "_Row",
-    [("source", str), ("data", str), ("note", str, ""), *((name, int | float | None, None) for name in FIGURES)],
-    frozen=True,
-)
-"""`Figures` with a key for each of its values."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Written:
     """A card as its file has it: sections and keys in their order."""
@@ -341,8 +358,8 @@ class _Written:
     provenance: Provenance
     parameters: ParameterCount | None = None
     weights: Weights | None = None
-    published: tuple[_Row, ...] = ()  # type: ignore[valid-type]
-    measured: tuple[_Row, ...] = ()  # type: ignore[valid-type]
+    published: tuple[_Row, ...] = ()
+    measured: tuple[_Row, ...] = ()
 
     @classmethod
     def of(cls, card: BackboneCard) -> _Written:
@@ -374,11 +391,12 @@ class _Written:
         )
 
 
-def _row(figures: Figures) -> Any:
-    return _Row(figures.source, figures.data, figures.note, **figures.values)
+def _row(figures: Figures) -> _Row:
+    values: dict[str, Any] = dict(figures.values)
+    return _Row(figures.source, figures.data, figures.note, **values)
 
 
-def _figures(row: Any, name: str) -> Figures:
+def _figures(row: _Row, name: str) -> Figures:
     values = {figure: getattr(row, figure) for figure in FIGURES if getattr(row, figure) is not None}
     if not values:
         raise UserInputError(f"an entry of {name!r} holds no figure, expected one of {', '.join(FIGURES)}")
@@ -390,10 +408,7 @@ def _figures(row: Any, name: str) -> Figures:
 
 def known_attentions() -> list[str]:
     """As `backbones.attention.list_attentions`, without importing torch."""
-    folder = Path(__file__).with_name("attention")
-    return sorted(
-        m.name for m in pkgutil.iter_modules([str(folder)]) if m.name != "base" and not m.name.startswith("_")
-    )
+    return plugin_names([Path(__file__).with_name("attention")])
 
 
 def _check_attention(name: str) -> None:

@@ -25,7 +25,7 @@ _RENAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^(layer\d+)\.share_fc\.", r"attention.\1."),
         (r"^(layer\d+)\.lstm\.w_ih\.0\.seq\.", r"attention.\1.input_gates."),
         (r"^(layer\d+)\.lstm\.w_hh\.0\.seq\.", r"attention.\1.hidden_gates."),
-        # timm's SE-ResNets: a module a block.
+        # timm's SE-ResNets: one module per block.
         (r"^(layer\d+\.\d+)\.se\.", r"attention.\1."),
     )
 )

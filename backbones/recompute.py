@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 
-def checkpointed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wraps a module's bound method: its activations are recomputed in the backward pass (non-reentrant).
+def checkpointed(function: Callable[..., Any], *modules: nn.Module | None) -> Callable[..., Any]:
+    """Wraps a function of some modules: its activations are recomputed in the backward pass (non-reentrant).
 
-    Batch normalisation updates its running statistics in the first pass only.
+    Batch normalisation in `modules` updates its running statistics in the first pass only.
     """
-    module: nn.Module = function.__self__  # type: ignore[attr-defined]
+    held = [module for module in modules if module is not None]
 
     def run(*args: Any) -> Any:
         return checkpoint(
             function,
             *args,
             use_reentrant=False,
-            context_fn=lambda: (contextlib.nullcontext(), _still_statistics(module)),
+            context_fn=lambda: (contextlib.nullcontext(), _still_statistics(held)),
         )
 
     return run
 
 
 @contextlib.contextmanager
-def _still_statistics(module: nn.Module) -> Iterator[None]:
+def _still_statistics(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Normalises by the batch as in training, without touching the running statistics."""
-    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    found = dict.fromkeys(m for module in modules for m in module.modules())
+    norms = [m for m in found if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.momentum, norm.num_batches_tracked = 0.0, None

@@ -1,4 +1,4 @@
-# CIFAR-100, ResNet-164 from scratch by the papers' recipe: SE in every block, a module a block (Full-SA).
+# CIFAR-100, ResNet-164 from scratch by the papers' recipe: SE in every block, one module per block (Full-SA).
 # Result: not yet run. Published: see `python tools/backbones.py show resnet164_full_sa_se.cifar100`.
 # Hardware and recipe: as c100_resnet164_resnet.py.
 # Command: python tools/train.py configs/c100_resnet164_full_sa_se.py

@@ -1,5 +1,5 @@
 # ImageNet, ResNet-50 from scratch by the papers' recipe:
-# DIA in the blocks of the published scheme, a module a stage (Share-EAN).
+# DIA in the blocks of the published scheme, one module per stage (Share-EAN).
 # Result: not yet run. Published: see `python tools/backbones.py show resnet50_share_ean_dia.imagenet`.
 # Hardware and recipe: as imagenet_resnet50_resnet.py.
 # Command: python tools/train.py configs/imagenet_resnet50_ean_dia.py

@@ -1,4 +1,4 @@
-# ImageNet, ResNet-50 from scratch by the papers' recipe: SE in every block, a module a block (Full-SA).
+# ImageNet, ResNet-50 from scratch by the papers' recipe: SE in every block, one module per block (Full-SA).
 # Result: not yet run. Published: see `python tools/backbones.py show resnet50_full_sa_se.imagenet`.
 # Hardware and recipe: as imagenet_resnet50_resnet.py.
 # Command: python tools/train.py configs/imagenet_resnet50_full_sa_se.py

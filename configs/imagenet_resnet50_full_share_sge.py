@@ -1,4 +1,4 @@
-# ImageNet, ResNet-50 from scratch by the papers' recipe: SGE in every block, a module a stage (Full-Share).
+# ImageNet, ResNet-50 from scratch by the papers' recipe: SGE in every block, one module per stage (Full-Share).
 # Result: not yet run. Published: see `python tools/backbones.py show resnet50_full_share_sge.imagenet`.
 # Hardware and recipe: as imagenet_resnet50_resnet.py.
 # Command: python tools/train.py configs/imagenet_resnet50_full_share_sge.py

@@ -11,4 +11,4 @@ _base_ = [
     "_base_/schedules/voc_resnet38.py",
     "_base_/segmentation_runtime.py",
 ]
-model = dict(backbone=dict(name="resnet38_share_ean_se.c100_6ep", init="full"))
+model = dict(backbone=dict(name="resnet38_share_ean_se.c100_6ep", init="auto"))

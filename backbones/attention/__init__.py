@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from typing import Any
 
 from backbones.attention.base import Attention, State
 from backbones.errors import UserInputError, did_you_mean
+from backbones.plugins import check_plugin, load_plugin, plugin_names
 
-__all__ = ["Attention", "State", "create_attention", "list_attentions"]
+__all__ = ["Attention", "State", "create_attention", "get_attention", "list_attentions"]
 
 _TIMM = "timm:"
 
 
 def list_attentions() -> list[str]:
     """Names of the SAMs of this package, sorted; `timm:NAME` works beside them."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base" and not m.name.startswith("_"))
+    return plugin_names(__path__)
+
+
+def get_attention(name: str) -> type[Attention]:
+    """The class of the SAM called `name`, which says what there is to know of it (`Attention.recurrent`, ...).
+
+    Raises:
+        UserInputError: unknown name (with close matches).
+    """
+    if name.startswith(_TIMM):
+        from backbones.attention._timm import TimmAttention
+
+        return TimmAttention
+    check_plugin(name, list_attentions(), "attention", " or timm:NAME")
+    return load_plugin(f"{__name__}.{name}", Attention)
 
 
 def create_attention(name: str, channels: int, **args: Any) -> Attention:
@@ -26,11 +39,9 @@ def create_attention(name: str, channels: int, **args: Any) -> Attention:
     Raises:
         UserInputError: unknown name (with close matches), unknown or unfit argument.
     """
+    cls: Any = get_attention(name)
     if name.startswith(_TIMM):
-        from backbones.attention._timm import TimmAttention
-
-        return TimmAttention(channels, name.removeprefix(_TIMM), **args)
-    cls = _find(name)
+        return cls(channels, name.removeprefix(_TIMM), **args)
     known = list(inspect.signature(cls).parameters)[1:]
     for arg in args:
         if arg not in known:
@@ -38,19 +49,3 @@ def create_attention(name: str, channels: int, **args: Any) -> Attention:
                 f"attention {name!r} has no argument {arg!r}, expected one of {known}.{did_you_mean(arg, known)}"
             )
     return cls(channels, **args)
-
-
-def _find(name: str) -> type[Attention]:
-    known = list_attentions()
-    if name not in known:
-        raise UserInputError(
-            f"attention {name!r} is unknown, expected one of {', '.join(known)} or timm:NAME."
-            f"{did_you_mean(name, known)}"
-        )
-    module = importlib.import_module(f"{__name__}.{name}")
-    (found,) = [
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value) and issubclass(value, Attention) and value.__module__ == module.__name__
-    ]
-    return found

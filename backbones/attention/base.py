@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 State = tuple[Tensor, Tensor] | None
@@ -16,7 +18,18 @@ class Attention(nn.Module):
 
     A subclass lives in a file of its own in this package, named as the SAM is called, and implements `gate`. The
     constructor takes `channels` first; every other argument has a default.
+
+    What others must know of a SAM, it says of itself:
+
+    Attributes:
+        recurrent: its state passes from one connected block to the next, so there is one module per stage, and no
+            form with a module per block (Full-SA).
+        reads_mean_only: its gate depends on the map through the mean over space alone, so that `gate` gives the same
+            mask for that mean, as a map of 1x1.
     """
+
+    recurrent: ClassVar[bool] = False
+    reads_mean_only: ClassVar[bool] = False
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -25,6 +38,22 @@ class Attention(nn.Module):
     def gate(self, x_NCHW: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Returns the mask, broadcastable to `x_NCHW`, and the state for the stage's next connected block."""
         raise NotImplementedError(f"{type(self).__name__} has to implement gate")
+
+    def narrow(self, conv: nn.Module) -> nn.Module | None:
+        """For inference: the gate, worked out from the narrow map `y` where the residual is `conv(y)`, conv pointwise.
+
+        A SAM that `reads_mean_only` is given the convolution of y's mean, which is the mean of y's convolution; it
+        may do better by taking the convolution into its first layer (see `composed`).
+
+        Args:
+            conv: anything with `weight` (C, K, 1, 1) and `bias` (C,) or None, batch normalisation folded in.
+
+        Returns:
+            A module that maps y (N, K, H, W) and the state to the mask and the next state, as `gate` does for the
+            residual, or None: there is no way but `gate`. The mask may also be one by group of channels, (N, G, 1, H,
+            W). The module holds `conv` itself, and shares the SAM's other parameters.
+        """
+        return _GateOfMean(self, conv) if self.reads_mean_only else None
 
     def merge(
         self, residual_NCHW: Tensor, shortcut_NCHW: Tensor, state: State = None, weight: Tensor | None = None
@@ -48,6 +77,41 @@ class Attention(nn.Module):
     ) -> tuple[Tensor, State]:
         """The same as `merge`."""
         return self.merge(residual_NCHW, shortcut_NCHW, state, weight)
+
+
+class _GateOfMean(nn.Module):
+    """The gate of a SAM that reads only the mean, of the map before a pointwise convolution."""
+
+    def __init__(self, sam: Attention, conv: nn.Module | None) -> None:
+        super().__init__()
+        self.sam, self.conv = sam, conv
+
+    def forward(self, y_NKHW: Tensor, state: State = None) -> tuple[Tensor, State]:
+        mean = y_NKHW.mean((2, 3), keepdim=True)
+        if self.conv is not None:
+            mean = F.conv2d(mean, self.conv.weight, self.conv.bias)  # type: ignore[arg-type]
+        return self.sam.gate(mean, state)
+
+
+def reading_narrow_mean(sam: Attention, **layers: nn.Module) -> nn.Module:
+    """The narrow gate of a SAM that reads only the mean, once `layers` take the place of its own of those names."""
+    twin = copy.copy(sam)
+    for kept in ("_modules", "_parameters", "_buffers"):
+        twin.__dict__[kept] = dict(sam.__dict__[kept])
+    for name, layer in layers.items():
+        setattr(twin, name, layer)
+    return _GateOfMean(twin, None)
+
+
+def composed(linear: Any, conv: Any) -> nn.Linear:
+    """`linear(conv(x))` of a linear layer and a pointwise convolution, as one layer; multiplied in float64."""
+    weight, bias = linear.weight.double(), linear.bias.double()
+    kernel = conv.weight.flatten(1)
+    out = nn.Linear(kernel.shape[1], linear.out_features, device=kernel.device, dtype=kernel.dtype)
+    offset = bias if conv.bias is None else bias + weight @ conv.bias.double()
+    out.weight = nn.Parameter((weight @ kernel.double()).to(kernel.dtype), requires_grad=False)
+    out.bias = nn.Parameter(offset.to(kernel.dtype), requires_grad=False)
+    return out
 
 
 def gated_add(shortcut: Tensor, gate: Tensor, residual: Tensor) -> Tensor:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from backbones.attention.base import Attention, State, global_mean
+from backbones.attention.base import Attention, State, composed, global_mean, reading_narrow_mean
 from backbones.errors import UserInputError
 
 
@@ -20,6 +19,9 @@ class DIA(Attention):
         reduction: C // reduction channels in between; 4 on CIFAR, 20 on ImageNet.
     """
 
+    recurrent = True
+    reads_mean_only = True
+
     def __init__(self, channels: int, reduction: int = 4) -> None:
         super().__init__(channels)
         if not 1 <= reduction <= channels:
@@ -30,11 +32,16 @@ class DIA(Attention):
     def gate(self, x_NCHW: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Mask (N, C, 1, 1) and the advanced state; `state=None` stands for zeros."""
         squeezed_NC = global_mean(x_NCHW)
-        h_NC, c_NC = (torch.zeros_like(squeezed_NC),) * 2 if state is None else state
+        h_NC, c_NC = state or (squeezed_NC.new_zeros(len(squeezed_NC), self.channels),) * 2
         i, f, g, o = (self.input_gates(squeezed_NC) + self.hidden_gates(h_NC)).chunk(4, dim=1)
         c_NC = f.sigmoid() * c_NC + i.sigmoid() * g.tanh()
         h_NC = o.sigmoid() * c_NC.sigmoid()
         return h_NC[:, :, None, None], (h_NC, c_NC)
+
+    def narrow(self, conv: nn.Module) -> nn.Module:
+        """See `Attention.narrow`; the convolution goes into the input's first layer."""
+        first, *rest = self.input_gates
+        return reading_narrow_mean(self, input_gates=nn.Sequential(composed(first, conv), *rest))
 
 
 def _bottleneck(channels: int, between: int) -> nn.Sequential:

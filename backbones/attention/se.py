@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from backbones.attention.base import Attention, State, global_mean, he_init_
+from backbones.attention.base import Attention, State, composed, global_mean, he_init_, reading_narrow_mean
 from backbones.errors import UserInputError
 
 
@@ -15,6 +15,8 @@ class SE(Attention):
         channels: channels C of the map.
         reduction: C / reduction channels in between; 16 in the papers, everywhere.
     """
+
+    reads_mean_only = True
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__(channels)
@@ -30,3 +32,7 @@ class SE(Attention):
         squeezed_NC = global_mean(x_NCHW)
         mask_NC = self.fc2(self.fc1(squeezed_NC).relu_()).sigmoid()
         return mask_NC[:, :, None, None], state
+
+    def narrow(self, conv: nn.Module) -> nn.Module:
+        """See `Attention.narrow`; the convolution goes into the first layer."""
+        return reading_narrow_mean(self, fc1=composed(self.fc1, conv))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones.attention.base import Attention, State, gated_add
@@ -46,6 +49,10 @@ class SGE(Attention):
         per_group = self.channels // self.groups
         return self._mask(x_NCHW).expand(-1, -1, per_group, -1, -1).flatten(1, 2), state
 
+    def narrow(self, conv: nn.Module) -> nn.Module:
+        """See `Attention.narrow`; the mask is one by group."""
+        return _NarrowSGE(self, conv)
+
     def merge(
         self, residual_NCHW: Tensor, shortcut_NCHW: Tensor, state: State = None, weight: Tensor | None = None
     ) -> tuple[Tensor, State]:
@@ -56,3 +63,33 @@ class SGE(Attention):
         split = (self.groups, -1)
         out = gated_add(shortcut_NCHW.unflatten(1, split), mask_NG1HW, residual_NCHW.unflatten(1, split))
         return out.flatten(1, 2), state
+
+
+class _NarrowSGE(nn.Module):
+    """The mask (N, G, 1, H, W), without the wide map.
+
+    With `x = W y + b` and `m` its mean, a group's similarity at a position is `sum_c m_c x_c`. Less its mean over
+    space, that is `(sum_c m_c W_c) (y - mean(y))`: a product of matrices per image.
+    """
+
+    def __init__(self, sam: SGE, conv: Any) -> None:
+        super().__init__()
+        self.sam, self.conv = sam, conv
+
+    def forward(self, y_NKHW: Tensor, state: State = None) -> tuple[Tensor, State]:
+        batch, _, height, width = y_NKHW.shape
+        mask_NPG = self._mask(y_NKHW.permute(0, 2, 3, 1).flatten(1, 2), y_NKHW.mean((2, 3))[:, None])
+        return mask_NPG.view(batch, height, width, 1, -1).permute(0, 4, 3, 1, 2), state
+
+    def _mask(self, y_NPK: Tensor, mean_N1K: Tensor) -> Tensor:
+        """Mask (N, H * W, G)."""
+        batch, positions, _ = y_NPK.shape
+        groups, weight, bias = self.sam.groups, self.sam.weight, self.sam.bias
+        if positions == 1:  # as the SAM itself: what is standardised is 0, not its rounding error
+            return bias.sigmoid().repeat(batch, 1, 1)
+        kernel = self.conv.weight.flatten(1)
+        wide_GNc = F.linear(mean_N1K[:, 0], kernel, self.conv.bias).view(batch, groups, -1).transpose(0, 1)
+        weights_NKG = torch.bmm(wide_GNc, kernel.view(groups, -1, kernel.shape[1])).permute(1, 2, 0)
+        centred_NPG = torch.baddbmm(-torch.bmm(mean_N1K, weights_NKG), y_NPK, weights_NKG)
+        std_N1G = (centred_NPG.square().sum(1, keepdim=True) / (positions - 1)).sqrt_()
+        return centred_NPG.mul_(weight / (std_N1G + _EPS)).add_(bias).sigmoid_()

@@ -1,4 +1,4 @@
-# Supernet on CIFAR-100: ResNet-164 with one SE module a stage (Share-EAN),
+# Supernet on CIFAR-100: ResNet-164 with one SE module per stage (Share-EAN),
 # one Bernoulli scheme an iteration, on D_train.
 # 150 epochs as in the papers; that the rate follows a cosine is ours.
 # Result: not yet run.

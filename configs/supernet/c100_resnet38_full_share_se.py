@@ -1,4 +1,4 @@
-# Supernet on CIFAR-100: ResNet-38 with one SE module a stage (Share-EAN),
+# Supernet on CIFAR-100: ResNet-38 with one SE module per stage (Share-EAN),
 # one Bernoulli scheme an iteration, on D_train.
 # 150 epochs, which the papers state for ResNet-164 only; that the rate follows a cosine is ours, flips only as there.
 # Result: not yet run.

@@ -1,4 +1,4 @@
-# Supernet on scikit-learn's digits: ResNet-38 (12 blocks, 4,096 schemes) with one SE module a stage (Share-EAN).
+# Supernet on scikit-learn's digits: ResNet-38 (12 blocks, 4,096 schemes) with one SE module per stage (Share-EAN).
 # For trials; ours.
 # Needs scikit-learn.
 # Result: not yet run.

@@ -1,4 +1,4 @@
-# Supernet on ImageNet: ResNet-50 with one SGE module a stage (Share-EAN), one Bernoulli scheme an iteration, on
+# Supernet on ImageNet: ResNet-50 with one SGE module per stage (Share-EAN), one Bernoulli scheme an iteration, on
 # D_train: 40 epochs at a constant rate, as in the authors' code.
 # Result: not yet run.
 # Hardware: 4 to 8 GPUs, by torchrun; train_dataloader.batch_size is then the 256 divided by their number.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
-import time
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,13 +19,12 @@ from backbones.errors import UserInputError
 from backbones.registry import get_card
 from tasks.classification.folder import decoding
 from transfer.engine.config_check import resolve
-from transfer.engine.console import duration
+from transfer.engine.console import progress
 from transfer.engine.data_report import DataReport
 
 LOADERS = ("train", "val", "test")
 _VIEWS = ("augment", "scale", "seed", "size", "resize")  # options that choose no images
 _SHARE = 128  # images that a thread reads at a time
-_EVERY = 10.0  # seconds between lines of progress where there is no terminal
 
 
 class _Look(NamedTuple):
@@ -124,32 +121,12 @@ def _name(loader: str, dataset: Any) -> str:
 def _read_files(datasets: Iterable[Any], seen: dict[str, _Look]) -> None:
     files = list(dict.fromkeys(file for dataset in datasets for file in getattr(dataset, "files", ())))
     parts = [files[start : start + _SHARE] for start in range(0, len(files), _SHARE)]
-    with ThreadPoolExecutor() as pool, warnings.catch_warnings():
+    with ThreadPoolExecutor() as pool, warnings.catch_warnings(), progress("images", len(files)) as show:
         warnings.simplefilter("ignore")  # odd EXIF entries and large images are no concern of the user's
         looks = pool.map(lambda part: [_look_at_file(file) for file in part], parts)
-        for part, found in zip(parts, _with_progress(looks, len(files)), strict=True):
+        for part, found in zip(parts, looks, strict=True):
             seen.update(zip(part, found, strict=True))
-
-
-def _with_progress(looks: Iterable[list[_Look]], total: int) -> Iterator[list[_Look]]:
-    """Passes the lists on and says on standard error how many images are done: a bar on a terminal, else lines."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    started = said = time.monotonic()
-    done = 0
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("images", total=total)
-        for part in looks:
-            done += len(part)
-            bar.update(task, completed=done)
-            now = time.monotonic()
-            if not console.is_terminal and now - said > _EVERY:
-                left = (now - started) * (total - done) / done
-                print(f"{done:,} of {total:,} images, {duration(left)} left", file=sys.stderr, flush=True)
-                said = now
-            yield part
+            show(len(seen))
 
 
 def _look_at_file(path: str) -> _Look:

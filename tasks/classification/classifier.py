@@ -76,6 +76,6 @@ class Classifier(BaseModel):
             return {"loss": F.cross_entropy(self.backbone(inputs).float(), labels)}
         losses = []
         for scheme in self.schemes:
-            self.backbone.net.scheme = scheme
+            self.backbone.scheme = scheme
             losses.append(F.cross_entropy(self.backbone(inputs).float(), labels))
         return {"loss": torch.stack(losses).mean()}

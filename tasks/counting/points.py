@@ -71,8 +71,8 @@ def as_points(values: Any, path: Path) -> np.ndarray:
 def _read_mat(path: Path) -> np.ndarray:
     try:
         content = scipy.io.loadmat(str(path))
-    except NotImplementedError:
-        raise UserInputError(f"{path}: is a MATLAB 7.3 file, expected an older format: save it with -v7") from None
+    except NotImplementedError:  # what scipy says to MATLAB 7.3, which is HDF5
+        content = _read_hdf5(path)
     except Exception as error:  # scipy raises a dozen kinds, of which ValueError, zlib.error and EOFError are some
         raise UserInputError(
             f"{path}: is truncated or no MATLAB file ({type(error).__name__}), expected a .mat: copy it again"
@@ -87,6 +87,30 @@ def _read_mat(path: Path) -> np.ndarray:
             f"{path}: holds {keys}, expected image_info (ShanghaiTech) or annPoints (UCF) with coordinates"
         )
     return as_points(points, path) - MATLAB_OFFSET
+
+
+def _read_hdf5(path: Path) -> dict[str, Any]:
+    """A MATLAB 7.3 file as `loadmat` would give it: arrays transposed back, ShanghaiTech's cell and struct resolved."""
+    import h5py
+
+    def array(data: Any) -> np.ndarray:
+        return np.zeros((0, 2)) if data.attrs.get("MATLAB_empty", 0) else np.asarray(data[()]).T
+
+    try:
+        with h5py.File(path) as file:
+            content: dict[str, Any] = {key: array(file[key]) for key in ("annPoints",) if key in file}
+            if "image_info" in file:
+                struct = file[file["image_info"][0, 0]]
+                info = np.empty((1, 1), dtype=object)
+                info[0, 0] = np.empty((1, 1), dtype=object)
+                info[0, 0][0, 0] = (array(struct["location"]), array(struct["number"]))
+                content["image_info"] = info
+            return content or {key: None for key in file}
+    except (OSError, KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise UserInputError(
+            f"{path}: is a MATLAB 7.3 file that cannot be read ({error}), expected image_info (ShanghaiTech) or "
+            "annPoints (UCF): save it with -v7"
+        ) from error
 
 
 def _image_info(info: Any, path: Path) -> Any:

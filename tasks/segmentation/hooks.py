@@ -16,7 +16,6 @@ from backbones.errors import UserInputError
 from tasks.segmentation.agreement import agree
 from tasks.segmentation.metric import class_table
 from tasks.segmentation.visualize import draw_curve
-from transfer.engine.backbone import RegisteredBackbone
 from transfer.engine.checkpoint import bare
 
 
@@ -93,10 +92,10 @@ def _normalises_one_value(module: nn.Module) -> bool:
 
 def check_crop(model: nn.Module, dataset: Any) -> None:
     """Raises `UserInputError` where training crops are smaller than the stride of the backbone's last feature."""
-    backbone = getattr(model, "backbone", None)
-    if not isinstance(backbone, RegisteredBackbone):
+    features = getattr(getattr(model, "backbone", None), "feature_info", None)
+    if not features:
         return
-    stride = max(feature.stride for feature in backbone.feature_info)
+    stride = max(feature.stride for feature in features)
     for transform in getattr(getattr(dataset, "pipeline", None), "transforms", ()):
         size = getattr(transform, "crop_size", None)
         if size is not None and min(size) < stride:

@@ -227,7 +227,7 @@ def test_seeds_of_a_scheme_are_one_point_and_other_lengths_none(ean):
 
 def test_equal_accuracies_leave_the_correlation_undefined(ean):
     folder, values = ean
-    files.write_standalone(folder, [run("x", e["scheme"], 60.0) for e in values["candidates"]], "")
+    files.write_standalone(folder, [run("x", e["scheme"], 60.0) for e in values["candidates"]], None)
     said = sections(write_report(folder))["Stand-alone trainings"]
     assert "- test: correlation is not defined" in said
     assert "No candidate has been chosen yet." in said

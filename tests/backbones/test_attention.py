@@ -177,7 +177,56 @@ def test_wrong_attention_is_refused(name, args, told):
         create_attention(name, 32, **args)
 
 
-def test_every_file_of_the_package_is_a_sam():
-    assert list_attentions() == ["dia", "se", "sge"]
-    for name in list_attentions():
-        assert create_attention(name, 64).channels == 64
+@pytest.fixture(params=list_attentions())
+def listed(request):
+    """Each SAM of the package by its defaults, its parameters no longer at their initial values."""
+    torch.manual_seed(0)
+    sam = create_attention(request.param, 64).double()
+    for parameter in sam.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return sam
+
+
+def stage_of_gates(gate, x):
+    """Masks of three blocks of a stage, and the last state."""
+    masks, state = [], None
+    for step in range(3):
+        mask, state = gate(x * (step + 1), state)
+        masks.append(mask)
+    return masks, state
+
+
+def test_a_sam_has_a_mask_for_any_map_and_defaults_for_all_but_the_channels(listed):
+    x = maps(False, channels=64)
+    masks, _ = stage_of_gates(listed.gate, x)
+    assert listed.channels == 64
+    assert all(torch.broadcast_shapes(mask.shape, x.shape) == x.shape and mask.isfinite().all() for mask in masks)
+
+
+def test_what_a_sam_says_of_itself_is_so(listed):
+    x = maps(False, channels=64)
+    mask, state = listed.gate(x)
+    assert (state is not None) == type(listed).recurrent == (not torch.equal(mask, listed.gate(x, state)[0]))
+    if type(listed).reads_mean_only:
+        torch.testing.assert_close(listed.gate(x.mean((2, 3), keepdim=True))[0], mask)
+    else:
+        shuffled = x.flatten(2)[:, :, torch.randperm(35, generator=torch.Generator().manual_seed(0))].view_as(x)
+        other = listed.gate(torch.cat((x[:, :, :2], shuffled[:, :, 2:] + x[:, :, 2:]), 2))[0]
+        assert not torch.allclose(other, mask)
+
+
+@pytest.mark.parametrize("bias", [False, True], ids=["no bias", "bias"])
+def test_the_narrow_gate_is_the_gate_of_the_convolution(listed, bias):
+    conv, y = torch.nn.Conv2d(16, 64, 1, bias=bias).double(), maps(False, channels=16)
+    narrow = listed.narrow(conv)
+    if narrow is None:
+        pytest.skip("it says that there is none")
+    with torch.no_grad():
+        expected, given = stage_of_gates(lambda v, s: listed.gate(conv(v), s), y), stage_of_gates(narrow, y)
+        for ours, theirs in zip(given[0], expected[0], strict=True):
+            if ours.dim() == 5:  # by group of channels
+                ours = ours.expand(-1, -1, 64 // ours.shape[1], -1, -1).flatten(1, 2)
+            torch.testing.assert_close(ours.expand(3, 64, 5, 7), theirs.expand(3, 64, 5, 7))
+    torch.testing.assert_close(given[1], expected[1])
+    kept = dict(listed.named_parameters())
+    assert {id(p) for p in narrow.parameters()} & {id(p) for p in kept.values()}, "parameters are shared, not copied"

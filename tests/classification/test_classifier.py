@@ -131,7 +131,7 @@ def test_several_schemes_give_the_mean_of_their_losses():
     schemes = [ConnectionScheme.parse(text) for text in ("1010.0001.1111", "0101.1110.0000")]
     alone = []
     for scheme in schemes:
-        model.backbone.net.scheme = scheme
+        model.backbone.scheme = scheme
         alone.append(model(x, y, mode="loss")["loss"])
     model.schemes = tuple(schemes)
     both = model(x, y, mode="loss")["loss"]
@@ -149,8 +149,8 @@ def test_configs_build_what_they_say(path):
     words = {"full_sa": "block", "full_share": "stage", "ean": "stage"}
     for word, sharing in words.items():
         if f"_{word}_" in path.stem:
-            assert model.backbone.net.sharing == sharing and model.backbone.net.scheme.connected
-    assert model.backbone.net.supernet is (path.parent.name == "supernet")
+            assert model.backbone.sharing == sharing and model.backbone.scheme.connected
+    assert model.backbone.supernet is (path.parent.name == "supernet")
     iterations = config.train_cfg.max_iters
     schedule = config.get("param_scheduler") or {}
     assert schedule.get("T_max", iterations) == iterations

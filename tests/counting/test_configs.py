@@ -57,7 +57,7 @@ def test_a_config_says_what_it_is_for_and_how_it_is_run(name):
 def test_a_cell_of_the_papers_table_has_its_backbone(name):
     backbone = load(name).model.backbone
     assert backbone.name == EXPECTED[name]
-    small = "full" if name == "shha_small_ean_se" else "scratch"
+    small = "auto" if name == "shha_small_ean_se" else "scratch"
     assert backbone.init == (small if name.startswith(("shha_small", "sample")) else "trunk")
 
 
@@ -97,7 +97,7 @@ def test_c3s_head_is_one_option_away():
 
 def test_c3s_trunk_keeps_layer3_at_stride_8_without_dilation():
     with without_initial_weights(), torch.device("meta"):
-        net = MODELS.build(load("shha_resnet").model).backbone.net
+        net = MODELS.build(load("shha_resnet").model).backbone
     assert net.layer3[0].conv2.stride == (1, 1)
     assert all(block.conv2.dilation == (1, 1) for block in net.layer3)
 

@@ -1,5 +1,6 @@
 import json
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -21,6 +22,34 @@ def test_mat_is_shifted_by_half_a_pixel(tmp_path):
 def test_ucf_mat(tmp_path):
     scipy.io.savemat(tmp_path / "1_ann.mat", {"annPoints": POINTS + 0.5})
     np.testing.assert_array_equal(read_points(tmp_path / "1_ann.mat"), POINTS)
+
+
+def save_matlab_73(path, points, number=None):
+    """As MATLAB's `save -v7.3` does: HDF5 behind a header of 512 bytes, arrays transposed, cells by reference."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        if number is None:
+            file["annPoints"] = points.T
+        else:
+            struct = file.create_group("#refs#/b")
+            struct["location"], struct["number"] = points.T, np.array([[float(number)]])
+            file.create_dataset("image_info", (1, 1), dtype=h5py.ref_dtype)[0, 0] = struct.ref
+    with open(path, "r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, HDF5".ljust(124) + b"\x00\x02IM")
+
+
+def test_matlab_73(tmp_path):
+    save_matlab_73(tmp_path / "ucf.mat", POINTS + 0.5)
+    save_matlab_73(tmp_path / "shanghai.mat", POINTS + 0.5, number=2)
+    for path in tmp_path.iterdir():
+        with pytest.raises(NotImplementedError):
+            scipy.io.loadmat(path)
+        np.testing.assert_array_equal(read_points(path), POINTS)
+    save_matlab_73(tmp_path / "wrong.mat", POINTS, number=3)
+    with pytest.raises(UserInputError, match="says 3 points and lists 2"):
+        read_points(tmp_path / "wrong.mat")
+    (tmp_path / "cut.mat").write_bytes((tmp_path / "ucf.mat").read_bytes()[:700])
+    with pytest.raises(UserInputError, match=r"cut\.mat: is a MATLAB 7\.3 file that cannot be read"):
+        read_points(tmp_path / "cut.mat")
 
 
 TEXTS = {

@@ -95,7 +95,7 @@ def test_the_command(command):
     line = ("make_scenes.py", "counting", "s", "--images", "4", "--test-share", "0.5")
     done = command(*line)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "2 pictures for training, 2 for testing" in done.stdout
+    assert "2 images for training, 2 for testing" in done.stdout
     again = command(*line)
     assert again.returncode == 2
     assert again.stderr.count("\n") == 1

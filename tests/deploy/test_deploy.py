@@ -14,6 +14,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from backbones.arch import ARCHITECTURES
+from backbones.attention import Attention
 from backbones.blocks import BasicBlock, Bottleneck
 from backbones.errors import UserInputError
 from backbones.resnet import AttentionResNet
@@ -92,6 +93,36 @@ def test_outputs_are_those_of_the_eager_network(options, pictures):
             assert max(feature.abs().max() for feature in expected) > 0.1
             assert_same(expected, deployed(batch))  # the third time with packed weights, the fourth with another shape
     assert not any(isinstance(module, (nn.BatchNorm2d, nn.Conv2d)) for module in deployed.modules())
+
+
+class ECA(Attention):
+    """Efficient channel attention, as a user writes it: a convolution over the channels of the map's mean."""
+
+    reads_mean_only = True
+
+    def __init__(self, channels, kernel=3):
+        super().__init__(channels)
+        self.conv = nn.Conv1d(1, 1, kernel, padding=kernel // 2, bias=False)
+
+    def gate(self, x_NCHW, state=None):
+        mean_N1C = x_NCHW.mean((2, 3))[:, None]
+        return self.conv(mean_N1C)[:, 0, :, None, None].sigmoid(), state
+
+
+def test_a_sam_of_ones_own_is_as_fast_by_what_it_says_of_itself(pictures, monkeypatch):
+    net = AttentionResNet("resnet50", **SE, scheme=SCHEME_50)
+    for key, channels in zip(net.attention, net.arch.channels, strict=True):
+        net.attention[key] = ECA(channels)
+    deployed = deploy(settled(net, pictures))
+    seen = []
+    monkeypatch.setattr(
+        ECA, "gate", lambda self, x, state=None, gate=ECA.gate: (seen.append(x), gate(self, x, state))[1]
+    )
+    with torch.no_grad():
+        given = deployed(pictures)
+        assert len(seen) == net.scheme.connected and all(x.shape[2:] == (1, 1) for x in seen)
+        assert_same(net(pictures), given)
+        assert_same(net(pictures), copy.deepcopy(deployed)(pictures))
 
 
 def test_outputs_are_the_same_at_full_width(pictures, monkeypatch):

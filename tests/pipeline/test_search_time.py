@@ -275,4 +275,4 @@ def test_a_record_of_an_earlier_version_goes_on(trained):
     assert run_search(plan, folder, resume=True) == 0
     assert before == {path: path.stat().st_mtime_ns for path in before}
     outcome = SearchOutcome.read(folder)
-    assert [run.options for run in outcome.runs] == [None, None] and outcome.front == ()
+    assert [run.options for run in outcome.runs] == [None, None] and outcome.search.front == ()

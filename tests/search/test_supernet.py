@@ -205,7 +205,7 @@ def test_problem_evaluates_as_the_model_itself_predicts(trained, split):
     loaded = load_config(config)
     model = MODELS.build(loaded.model)
     model.load_state_dict(weights(checkpoint))
-    model.eval().backbone.net.scheme = scheme
+    model.eval().backbone.scheme = scheme
     scored, losses = [], []
     with torch.no_grad():
         for images, labels in Batches(problem_data(loaded, split), model.data_preprocessor, 2):

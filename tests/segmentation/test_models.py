@@ -193,7 +193,7 @@ def test_synchronised_batch_normalisation_is_the_same_network():
         after = model(inputs, mode="tensor")
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     assert norms and all(isinstance(m, nn.SyncBatchNorm) for m in norms)
-    assert isinstance(model.backbone.net.layer1[0].bn1, nn.SyncBatchNorm), "the network itself is converted"
+    assert isinstance(model.backbone.layer1[0].bn1, nn.SyncBatchNorm), "the network itself is converted"
     assert list(model.state_dict()) == keys and torch.equal(before, after)
     model.train()
     assert all(m.training for m in norms)
@@ -212,12 +212,12 @@ def test_cpus_do_without_synchronisation():
         assert config.get("sync_bn") == kept
 
 
-def test_config_statistics_are_the_cards():
-    from mmengine.config import Config
-    from segmentation_files import CONFIGS
-
-    for name in ("voc_psp_ean_se", "voc_small_ean_se"):
-        model = Config.fromfile(CONFIGS / f"{name}.py").model
-        card = get_card(model.backbone.name)
-        assert model.data_preprocessor.mean == pytest.approx([255 * m for m in card.mean])
-        assert model.data_preprocessor.std == pytest.approx([255 * s for s in card.std])
+@pytest.mark.parametrize("arch", ["resnet18", "resnet38"])
+def test_statistics_are_the_cards_unless_the_config_says_others(arch):
+    config = segmentor("fcn", 8, arch, "none")
+    config["data_preprocessor"] = ConfigDict(type="SegDataPreProcessor", bgr_to_rgb=True)
+    preprocessor, card = MODELS.build(config).data_preprocessor, get_card(config["backbone"]["name"])
+    assert preprocessor.mean.flatten().tolist() == pytest.approx([255 * m for m in card.mean])
+    assert preprocessor.std.flatten().tolist() == pytest.approx([255 * s for s in card.std])
+    config["data_preprocessor"] |= dict(mean=[1, 2, 3], std=[4, 5, 6])
+    assert MODELS.build(config).data_preprocessor.mean.flatten().tolist() == [1, 2, 3]

@@ -50,7 +50,7 @@ def test_a_config_is_whole(name):
     config = load(name)
     large = "psp" in name
     assert config.task == "segmentation" and config.model.backbone.name == EXPECTED[name]
-    small = "full" if name == "voc_small_ean_se" else "scratch"
+    small = "auto" if name == "voc_small_ean_se" else "scratch"
     assert config.model.backbone.init == ("trunk" if large else small)
     for head, weight in (("decode_head", 1.0), ("auxiliary_head", 0.4)):
         assert config.model[head].loss_decode.loss_weight == weight
@@ -64,7 +64,7 @@ def test_a_config_is_whole(name):
     last = config.param_scheduler[-1]
     assert (last.type, last.power, last.end) == ("PolyLR", 0.9, config.train_cfg.max_iters)
     if large:
-        assert tuple(crop) == (473, 473) and config.model.backbone.output_stride == 8
+        assert tuple(crop) == (473, 473) and config.model.backbone.stride == 8
         assert config.optim_wrapper.optimizer.type == "SGD" and config.optim_wrapper.optimizer.lr == 0.01
 
 

@@ -74,7 +74,8 @@ def pick_methods(names: Sequence[str] | None = None, objective: Objective | None
         kind = get_method(method)
         if kind.needs_supernet:
             raise UserInputError(f"method {method!r} does not ask for evaluations; see --supernet for its regret")
-        found[name] = kind(objective=objective, variant=variant) if variant else kind(objective=objective)
+        options: dict[str, Any] = {"variant": variant} if variant else {}
+        found[name] = kind(objective=objective, **options)
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from transfer.search.objective import FrontPoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import Collection
 
 STYLES = (
     (BLUE, "o", "-"),
@@ -135,7 +136,8 @@ def draw_violins(
 def _violin(axes: Axes, place: int, accuracies: np.ndarray) -> None:
     if len(accuracies) >= LEAST_FOR_VIOLIN and np.ptp(accuracies) > 0:
         parts = axes.violinplot(accuracies, [place], widths=0.8, showextrema=False)
-        for body in parts["bodies"]:
+        # matplotlib's stub says that each part is one collection; the bodies are a list of them.
+        for body in cast("list[Collection]", parts["bodies"]):
             body.set(facecolor=BLUE, alpha=0.35, edgecolor=BLUE)
         axes.vlines(place, accuracies.min(), accuracies.max(), color=BLUE, linewidth=1)
         bars = (accuracies.min(), accuracies.mean(), accuracies.max())

@@ -6,6 +6,7 @@ Never in a column with them: the papers' schedules are others.
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,8 @@ class Row(NamedTuple):
     ticket: bool | None = None
 
 
-class Distribution(NamedTuple):
+@dataclass(frozen=True)
+class Distribution:
     """Accuracies of several schemes that were trained from scratch."""
 
     name: str

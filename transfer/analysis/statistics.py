@@ -48,16 +48,15 @@ def agreement(first: ArrayLike, second: ArrayLike, ties: tuple[ArrayLike, ArrayL
 
     a, b = np.asarray(first, float), np.asarray(second, float)
     first_ties, second_ties = ties or (a, b)
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        coefficients = (math.nan,) * 3
-    else:
-        coefficients = tuple(
-            float(test(a, b).statistic) for test in (stats.pearsonr, stats.spearmanr, stats.kendalltau)
-        )
+    constant = np.ptp(a) == 0 or np.ptp(b) == 0
+    pearson, spearman, kendall = (
+        math.nan if constant else float(test(a, b).statistic)
+        for test in (stats.pearsonr, stats.spearmanr, stats.kendalltau)
+    )
     best = [np.lexsort((np.asarray(tie, float), value))[::-1] for value, tie in ((a, first_ties), (b, second_ties))]
     counts = [max(1, round(share * len(a))) for share in SHARES]
     overlaps = tuple(len(np.intersect1d(best[0][:k], best[1][:k])) / k for k in counts)
-    return Agreement(*coefficients, overlaps)
+    return Agreement(pearson, spearman, kendall, overlaps)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
 from torch import nn
 
 from backbones.errors import UserInputError
 from transfer.benchmarks.part_timer import PartTimer, TimedLoader
 from transfer.engine.allocator import keep_freed_memory
-from transfer.engine.backbone import RegisteredBackbone, without_initial_weights
+from transfer.engine.backbone import registered_backbones, without_initial_weights
 from transfer.engine.checkpoint import bare
 from transfer.engine.runner_setup import build_runner, prepare
 from transfer.measure.networks import settle
@@ -127,7 +128,7 @@ def _quiet() -> Iterator[None]:
 
 def _settled(model: nn.Module) -> None:
     """Statistics that fit the random weights, or maps would grow out of all proportion."""
-    trunk = next(module for module in model.modules() if isinstance(module, RegisteredBackbone))
+    trunk = registered_backbones(model)[0]
     settle(trunk, torch.randn(2, 3, 64, 64, device=next(trunk.parameters()).device))
 
 
@@ -167,11 +168,12 @@ class _TestWatch(Hook):
 
     def before_test(self, runner: Any) -> None:
         timer, loop = self.timer, runner.test_loop
+        model: BaseModel = bare(runner.model)
         _watch_data(timer, loop.dataloader.dataset)
         with torch.inference_mode():
-            bare(runner.model).eval().test_step(next(iter(loop.dataloader)))  # warms up
+            model.eval().test_step(next(iter(loop.dataloader)))  # warms up
         loop.dataloader = TimedLoader(loop.dataloader, timer, READING, self.limit)
-        timer.wrap(bare(runner.model), "test_step", NETWORK)
+        timer.wrap(model, "test_step", NETWORK)
         for method in ("process", "evaluate"):
             timer.wrap(loop.evaluator, method, METRIC)
         timer.lap()
@@ -202,7 +204,7 @@ def _watch_network(timer: PartTimer, model: nn.Module) -> None:
         if name == "data_preprocessor" or name.startswith("loss"):
             continue
         for part in child if isinstance(child, nn.ModuleList) else (child,):
-            timer.wrap(part, "forward", f"forward: {'trunk' if isinstance(part, RegisteredBackbone) else name}")
+            timer.wrap(part, "forward", f"forward: {'trunk' if name == 'backbone' else name}")
 
 
 def _rows(

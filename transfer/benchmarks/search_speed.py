@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from backbones.errors import UserInputError
+from backbones.memory_format import to_memory_format
 from backbones.registry import create_backbone
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
@@ -33,7 +35,7 @@ def supernet(name: str, images: Tensor, seed: int = 0) -> AttentionResNet:
     """A registered network as a supernet in inference mode, with random weights and the statistics of `images`."""
     torch.manual_seed(seed)
     net = create_backbone(name, supernet=True, num_classes=10)
-    return settle(net.to(images.device, memory_format=torch.channels_last), images)
+    return settle(to_memory_format(net.to(images.device), torch.channels_last), images)
 
 
 def draw_schemes(depths: Sequence[int], count: int, seed: int = 0) -> list[ConnectionScheme]:
@@ -127,7 +129,7 @@ def measure_trie_memory(name: str, *, schemes: Sequence[int], size: int, setting
     for count in schemes:
         evaluator, wanted, (images, _) = _problem(name, count, size, settings)
         levels = _level_bytes(evaluator.net, images)
-        peak = peak_memory(lambda e=evaluator, w=wanted: e.evaluate(w), settings.device)
+        peak = peak_memory(partial(evaluator.evaluate, wanted), settings.device)
         row = {"name": name, "mode": "memory", "batch": settings.batch, "size": size, "schemes": len(wanted)}
         rows.append(
             {**row, "peak_memory_mb": peak / 1e6, "levels_mb": sum(levels) / 1e6, "largest_mb": max(levels) / 1e6}
@@ -174,8 +176,8 @@ def _level_bytes(net: AttentionResNet, images: Tensor) -> list[int]:
     with torch.inference_mode():
         x = net.stem(images.contiguous(memory_format=torch.channels_last))
         found = [x.nbytes]
-        for stage, depth in enumerate(net.arch.depths):
-            for block in range(depth):
-                x, _ = net.run_block(stage, block, x, None, False)
+        for stage in range(len(net.arch.depths)):
+            for block in getattr(net, f"layer{stage + 1}"):
+                x = block(x)
                 found.append(x.nbytes)
     return found

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,8 @@ def measure_startup(root: Path, *, rounds: int = 5, clock: str = "wall", seed: i
         RunError: a command failed.
     """
     names = [" ".join(command) for command in COMMANDS]
-    runs: list[Callable[[], dict[str, Any]]] = [lambda c=command: _command(root, c, clock) for command in COMMANDS]
-    runs += [lambda s=statement: _import(root, s, clock) for statement in IMPORTS.values()]
+    runs = [partial(_command, root, command, clock) for command in COMMANDS]
+    runs += [partial(_import, root, statement, clock) for statement in IMPORTS.values()]
     found = [[run() for run in runs] for _ in range(rounds + 1)][1:]
     rows = []
     for place, name in enumerate((*names, *IMPORTS)):

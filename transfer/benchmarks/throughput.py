@@ -6,7 +6,8 @@ them are timed with malloc as it comes, and then again with freed memory kept, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,10 @@ def measure_throughput(
         UserInputError: unknown name, or timm is not installed.
     """
     settings = settings or Settings(batch=8)
-    builders = {f"timm {name}": (lambda name=name: _timm(name), ("eager",)) for name in TIMM}
-    builders.update({name: (find_network(name).build, ("eager", "deployed")) for name in names})
+    builders: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
+        **{f"timm {name}": (partial(_timm, name), ("eager",)) for name in TIMM},
+        **{name: (find_network(name).build, ("eager", "deployed")) for name in names},
+    }
     models = [
         model
         for name, (build, modes) in builders.items()

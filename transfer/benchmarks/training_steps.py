@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones.errors import UserInputError
+from backbones.memory_format import to_memory_format
 from backbones.registry import create_backbone
 from transfer.engine.allocator import keep_freed_memory
 from transfer.measure.memory import peak_memory
@@ -60,10 +62,11 @@ def measure_training_steps(
         raise UserInputError(f"--size {size}: expected 1 or more")
     keep_freed_memory()
     settings.set_threads()
-    builders = {name: lambda: create_backbone(name, num_classes=CLASSES)}
-    builders[against] = lambda: create_backbone(against, num_classes=CLASSES)
+    builders: dict[str, Callable[[], nn.Module]] = {
+        registered: partial(create_backbone, registered, num_classes=CLASSES) for registered in (name, against)
+    }
     if timm is not None:
-        builders[f"timm {timm}"] = lambda: _timm(timm)
+        builders[f"timm {timm}"] = partial(_timm, timm)
     batch = _batch(size, settings)
     trained = [
         _Trained(key, form, _step(build, form, batch, settings)) for key, build in builders.items() for form in FORMATS
@@ -89,7 +92,7 @@ def _batch(size: int, settings: Settings) -> tuple[Tensor, Tensor]:
 
 def _step(build: Callable[[], nn.Module], form: str, batch: tuple[Tensor, Tensor], settings: Settings) -> Step:
     torch.manual_seed(settings.seed)
-    model = build().to(settings.device, memory_format=FORMATS[form]).train()
+    model = to_memory_format(build().to(settings.device), FORMATS[form]).train()
     images, labels = batch[0].contiguous(memory_format=FORMATS[form]), batch[1]
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
 
@@ -138,9 +141,8 @@ def _memory(name: str, batch: tuple[Tensor, Tensor], size: int, settings: Settin
     """Peak of the second step, when gradients and momenta are there."""
     rows = []
     for with_cp in (False, True):
-        step = _step(
-            lambda w=with_cp: create_backbone(name, num_classes=CLASSES, with_cp=w), "channels_last", batch, settings
-        )
+        build = partial(create_backbone, name, num_classes=CLASSES, with_cp=with_cp)
+        step = _step(build, "channels_last", batch, settings)
         step()
         rows.append(
             {

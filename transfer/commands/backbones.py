@@ -15,11 +15,10 @@ from backbones.card import INPUTS, KINDS, SHARING, BackboneCard, Provenance, kno
 from backbones.errors import UserInputError
 from backbones.registry import get_card, list_backbones, register_backbone, remove_backbone
 from backbones.scheme import ConnectionScheme
+from transfer.commands._cards import card_row, drawing, facts, listing, new_table, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from rich.table import Table
 
 TEXTS = {
     "list": "list the registered backbones",
@@ -112,44 +111,12 @@ def run_list(args: argparse.Namespace) -> int:
     if args.pretrained:
         cards = [card for card in cards if card.weights is not None]
     if args.json:
-        print(json.dumps([_row(card) for card in cards], indent=2))
+        print(json.dumps([card_row(card) for card in cards], indent=2))
     else:
-        _print(_listing(cards))
+        print_table(listing(cards))
     for line in broken:
         print("error:", line, file=sys.stderr)
     return 2 if broken else 0
-
-
-def _row(card: BackboneCard) -> dict[str, Any]:
-    top1 = [figures.values["top1"] for figures in card.published if "top1" in figures.values]
-    return {
-        "name": card.name,
-        "arch": card.arch,
-        "attention": card.attention,
-        "sharing": card.sharing if card.attention else None,
-        "connected": card.scheme.connected,
-        "blocks": card.scheme.total,
-        "parameters": card.parameters.count if card.parameters else None,
-        "published_top1": top1[0] if top1 else None,
-        "provenance": card.provenance.kind,
-        "weights": card.weights is not None,
-    }
-
-
-def _listing(cards: list[BackboneCard]) -> Table:
-    table = _table("name", "SAM", "shared by", "connected", "parameters", "top-1 (paper)", "scheme from", "weights")
-    for row in map(_row, cards):
-        table.add_row(
-            row["name"],
-            row["attention"] or "-",
-            row["sharing"] or "-",
-            f"{row['connected']}/{row['blocks']}",
-            f"{row['parameters'] / 1e6:.3f} M" if row["parameters"] else "-",
-            f"{row['published_top1']:.2f}" if row["published_top1"] is not None else "-",
-            row["provenance"],
-            "yes" if row["weights"] else "-",
-        )
-    return table
 
 
 def run_show(args: argparse.Namespace) -> int:
@@ -162,49 +129,17 @@ def run_show(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(card.to_dict() | {"path": str(card.path)}, indent=2))
         return 0
-    _print_lines([card.name, card.summary, "", *_facts(card), "", *_drawing(card), ""])
+    print("\n".join([card.name, card.summary, "", *facts(card), "", *drawing(card), ""]))
     for title, entries in (("published", card.published), ("measured with this code", card.measured)):
         if entries:
-            table = _table(title, "figures", "source")
+            table = new_table(title, "figures", "source")
             for entry in entries:
                 values = ", ".join(f"{name} {value:g}" for name, value in entry.values.items())
                 table.add_row(entry.data, values, f"{entry.source}. {entry.note}" if entry.note else entry.source)
-            _print(table)
+            print_table(table)
         else:
-            _print_lines([f"{title}: none"])
+            print(f"{title}: none")
     return 0
-
-
-def _facts(card: BackboneCard) -> list[str]:
-    args = ", ".join(f"{key}={value}" for key, value in card.attention_args.items())
-    sam = f"{card.attention}({args}), a module a {card.sharing}" if card.attention else "none"
-    facts = {
-        "network": f"{card.arch}, attention {sam}",
-        "input": f"{card.input.size} px, mean {list(card.mean)}, std {list(card.std)}",
-        "scheme from": f"{card.provenance.kind}: {card.provenance.source}",
-        "note": card.provenance.note,
-        "parameters": _count(card),
-        "weights": f"{card.weights.file or card.weights.url}, {card.weights.licence}" if card.weights else "none",
-        "card": str(card.path),
-    }
-    return [f"{key:12}{value}" for key, value in facts.items() if value]
-
-
-def _count(card: BackboneCard) -> str:
-    if card.parameters is None:
-        return ""
-    classes = f"{card.parameters.num_classes} classes" if card.parameters.num_classes else "features only"
-    return f"{card.parameters.count:,} ({classes}{', convolutions with bias' if card.parameters.conv_bias else ''})"
-
-
-def _drawing(card: BackboneCard) -> list[str]:
-    """A line a stage: one sign a block, filled where it is connected."""
-    lines = [f"scheme {card.scheme} ({card.scheme.connected} of {card.scheme.total} blocks connected)"]
-    channels = get_arch(card.arch).channels
-    for number, (bits, width) in enumerate(zip(card.scheme.stages, channels, strict=True), 1):
-        blocks = " ".join("■" if bit else "□" for bit in bits)
-        lines.append(f"  layer{number}  {width:5} channels  {blocks}  {sum(bits)}/{len(bits)}")
-    return lines
 
 
 # ---- the others
@@ -220,11 +155,11 @@ def run_verify(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([{**vars(result), "ok": result.ok} for result in results], indent=2))
     else:
-        table = _table("name", "parameters", "on the card", "weights", "result")
+        table = new_table("name", "parameters", "on the card", "weights", "result")
         for r in results:
             counts = [f"{count:,}" if count is not None else "-" for count in (r.parameters, r.expected)]
             table.add_row(r.name, *counts, r.weights, "ok" if r.ok else "; ".join(r.problems))
-        _print(table)
+        print_table(table)
     failed = [f"{result.name}: {problem}" for result in results for problem in result.problems]
     for line in failed:
         print("error:", line, file=sys.stderr)
@@ -371,31 +306,6 @@ def run_pack(args: argparse.Namespace) -> int:
 
     print(f"wrote {pack(get_card(args.name), args.out)}")
     return 0
-
-
-# ---- printing
-
-
-def _table(*columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table()
-    for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column in ("parameters", "connected") else "left")
-    return table
-
-
-def _print(table: Table) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200  # a pipe has no width: keep a card on one line
-    console.print(table)
-
-
-def _print_lines(lines: list[str]) -> None:
-    print("\n".join(lines))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import TYPE_CHECKING
 
 from transfer.cli import add_cfg_options, add_config
+
+if TYPE_CHECKING:
+    from transfer.engine.data_report import DataReport
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -34,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0 if report.sound else 2
 
 
-def show(report) -> None:
+def show(report: DataReport) -> None:
     """Prints the table of splits, every problem and remark, and the verdict."""
     from rich.console import Console
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""Predicts any pictures with a trained model: overlays, and what was found as JSON and CSV."""
+"""Predicts any images with a trained model: overlays, and what was found as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_config(parser)
     parser.add_argument("checkpoint", help="checkpoint that the config's training wrote")
-    parser.add_argument("inputs", nargs="+", metavar="IMAGE_OR_FOLDER", help="pictures, and folders of pictures")
+    parser.add_argument("inputs", nargs="+", metavar="IMAGE_OR_FOLDER", help="images, and folders of images")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
         "--deploy", action="store_true", help="use the fused copy for inference: the same outputs, in less time"
     )
     add_device(parser)
-    parser.add_argument("--json", action="store_true", help="print the results as JSON instead of one line a picture")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON instead of one line per image")
     add_cfg_options(parser)
     return parser.parse_args(argv)
 

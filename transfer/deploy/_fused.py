@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-_BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 class FusedConv(nn.Module):
@@ -26,18 +25,23 @@ class FusedConv(nn.Module):
         pack: use oneDNN's operators, where there are any; else torch's, which `torch.compile` understands.
     """
 
+    weight: Tensor
+    bias: Tensor | None
+    _packed: Tensor | None
+    _packed_for: torch.Size | None
+    _last: torch.Size | None
+
     def __init__(
-        self, conv: nn.Conv2d, norm: nn.Module | None = None, *, relu: bool = False, pack: bool = True
+        self, conv: nn.Conv2d, norm: _BatchNorm | None = None, *, relu: bool = False, pack: bool = True
     ) -> None:
         super().__init__()
-        fused: nn.Conv2d = conv if norm is None else fuse_conv_bn_eval(conv, norm)  # type: ignore[type-var]
-        self.stride, self.padding, self.dilation = map(list, (fused.stride, fused.padding, fused.dilation))
+        fused = conv if norm is None else fuse_conv_bn_eval(conv, norm)
+        self.stride, self.dilation = list(fused.stride), list(fused.dilation)
+        self.padding = [int(side) for side in fused.padding]  # `is_plain_conv` lets no word for it through
         self.groups, self.relu = fused.groups, relu
         self.pack = pack and torch.backends.mkldnn.is_available()
         self.register_buffer("weight", fused.weight.detach())
         self.register_buffer("bias", None if fused.bias is None else fused.bias.detach())
-        self.weight: Tensor
-        self.bias: Tensor | None
         self._forget()
 
     def forward(self, x_NCHW: Tensor, other_NCHW: Tensor | None = None) -> Tensor:
@@ -51,7 +55,7 @@ class FusedConv(nn.Module):
         if other_NCHW is None:
             attribute = "relu" if self.relu else "none"
             return ops._convolution_pointwise(x_NCHW, weight, self.bias, *where, attribute, [], "")
-        then = ("add", 1.0, "relu" if self.relu else None, [], "")
+        then: tuple[Any, ...] = ("add", 1.0, "relu" if self.relu else None, [], "")
         return ops._convolution_pointwise_.binary(other_NCHW, x_NCHW, weight, self.bias, *where, *then)
 
     def _weight_for(self, shape: torch.Size) -> Tensor:
@@ -66,9 +70,7 @@ class FusedConv(nn.Module):
         return self._packed
 
     def _forget(self) -> None:
-        self._packed: Tensor | None = None
-        self._packed_for: torch.Size | None = None
-        self._last: torch.Size | None = None
+        self._packed, self._packed_for, self._last = None, None, None
 
     def _apply(self, *args: Any, **kwargs: Any) -> FusedConv:
         """Moved or cast weights are packed anew."""
@@ -80,7 +82,7 @@ class FusedConv(nn.Module):
         return {**self.__dict__, "_packed": None, "_packed_for": None, "_last": None}
 
 
-def is_plain_conv(module: nn.Module) -> bool:
+def is_plain_conv(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Whether nothing but `F.conv2d` with zero padding and the module's own weights stands behind a convolution."""
     known = type(module) is nn.Conv2d or _is_of(module, "mmcv.", "Conv2d")
     return (
@@ -92,7 +94,7 @@ def is_plain_conv(module: nn.Module) -> bool:
     )
 
 
-def is_plain_norm(module: nn.Module) -> bool:
+def is_plain_norm(module: nn.Module) -> TypeGuard[_BatchNorm]:
     """Whether a module is batch normalisation by fixed statistics, synchronised in training or not."""
     return isinstance(module, _BatchNorm) and module.running_mean is not None and not _hooked(module)
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones.attention import Attention, State
-from backbones.attention.dia import DIA
-from backbones.attention.se import SE
-from backbones.attention.sge import _EPS, SGE
 from backbones.blocks import BasicBlock, Bottleneck
 from backbones.resnet import AttentionResNet
 from transfer.deploy._fused import FusedConv
@@ -56,6 +51,7 @@ class DeployedResNet(nn.Module):
         x = self.maxpool(self.stem(x))
         features: list[Tensor] = []
         for stage, blocks in enumerate(self.stages):
+            assert isinstance(blocks, nn.ModuleList)
             state: State = None
             for block in blocks:
                 x, state = block(x, state)
@@ -95,11 +91,8 @@ class _Block(nn.Module):
 def _merge(sam: Attention, last: FusedConv, conv: nn.Conv2d) -> nn.Module:
     """The fastest merge there is for this SAM and this convolution."""
     pointwise = conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0) and conv.groups == 1
-    if pointwise and type(sam) in (SE, DIA):
-        return _PooledMerge(sam, last)
-    if pointwise and type(sam) is SGE:
-        return _GroupwiseMerge(sam, last)
-    return _Merge(sam, last)
+    gate = sam.narrow(last) if pointwise else None
+    return _Merge(sam, last) if gate is None else _NarrowMerge(gate, last)
 
 
 class _Merge(nn.Module):
@@ -113,82 +106,27 @@ class _Merge(nn.Module):
         return self.sam.merge(self.last(y_NCHW), shortcut_NCHW, state)
 
 
-class _PooledMerge(_Merge):
-    """SAMs whose gate depends on the map's mean only.
+class _NarrowMerge(nn.Module):
+    """A SAM whose gate is worked out from the map before the last convolution, which has a quarter of the channels."""
 
-    The mean of a pointwise convolution's output is that convolution of the mean: `GAP(W y + b) = W GAP(y) + b`. So
-    the map before it is pooled, which has a quarter of the channels, and `W` goes into the layer that reads the mean.
-    """
-
-    def __init__(self, sam: Attention, last: FusedConv) -> None:
-        super().__init__(_behind(last, sam), last)
+    def __init__(self, gate: nn.Module, last: FusedConv) -> None:
+        super().__init__()
+        self.gate, self.last = gate, last
 
     def forward(self, y_NCHW: Tensor, shortcut_NCHW: Tensor, state: State) -> tuple[Tensor, State]:
-        mean_NC11 = y_NCHW.mean((2, 3), keepdim=True)
-        if state is None and isinstance(self.sam, DIA):  # on its own it would take its width from the mean's
-            state = (mean_NC11.new_zeros(len(mean_NC11), self.sam.channels),) * 2
-        gate, state = self.sam.gate(mean_NC11, state)
-        return shortcut_NCHW.addcmul_(gate, self.last(y_NCHW)).relu_(), state
-
-
-def _behind(last: FusedConv, sam: Attention) -> Attention:
-    """The SAM for means of the last convolution's input: all layers but the first stay shared."""
-    sam = _shallow(sam)
-    if isinstance(sam, SE):
-        sam.fc1 = _composed(sam.fc1, last)
-    else:
-        assert isinstance(sam, DIA)
-        first, *rest = sam.input_gates
-        sam.input_gates = nn.Sequential(_composed(first, last), *rest)
-    return sam
-
-
-def _shallow(module: Any) -> Any:
-    """A module with the same parameters and children, which may be exchanged."""
-    twin = copy.copy(module)
-    for kept in ("_modules", "_parameters", "_buffers"):
-        twin.__dict__[kept] = dict(module.__dict__[kept])
-    return twin
-
-
-def _composed(linear: nn.Linear, conv: FusedConv) -> nn.Linear:
-    """`linear(conv(x))` of a pointwise convolution, as one layer; multiplied in float64."""
-    weight, bias = linear.weight.double(), linear.bias.double()
-    kernel = conv.weight.flatten(1)
-    out = nn.Linear(kernel.shape[1], linear.out_features, device=kernel.device, dtype=kernel.dtype)
-    offset = bias if conv.bias is None else bias + weight @ conv.bias.double()
-    out.weight = nn.Parameter((weight @ kernel.double()).to(kernel.dtype), requires_grad=False)
-    out.bias = nn.Parameter(offset.to(kernel.dtype), requires_grad=False)
-    return out
-
-
-class _GroupwiseMerge(_Merge):
-    """SGE, whose similarities are worked out from the map before the last convolution.
-
-    With `x = W y + b` and `m` its mean, a group's similarity at a position is `sum_c m_c x_c`. Less its mean over
-    space, that is `(sum_c m_c W_c) (y - mean(y))`: a product of matrices per picture, without the wide map.
-    """
-
-    def forward(self, y_NCHW: Tensor, shortcut_NCHW: Tensor, state: State) -> tuple[Tensor, State]:
-        mask_NPG1 = self._mask(y_NCHW)
+        mask, state = self.gate(y_NCHW, state)
         residual = self.last(y_NCHW)
-        batch, channels, height, width = residual.shape
-        by_group = (batch, height * width, self.sam.groups, channels // self.sam.groups)
-        x, shortcut = (t.permute(0, 2, 3, 1).reshape(by_group) for t in (residual, shortcut_NCHW))
-        out = shortcut.addcmul_(mask_NPG1, x).relu_()
-        return out.view(batch, height, width, channels).permute(0, 3, 1, 2), state
+        if mask.dim() == 4:
+            return shortcut_NCHW.addcmul_(mask, residual).relu_(), state
+        return _add_by_group(shortcut_NCHW, mask, residual), state
 
-    def _mask(self, y_NCHW: Tensor) -> Tensor:
-        """Mask (N, H * W, G, 1)."""
-        sge: Any = self.sam
-        y_NPC = y_NCHW.permute(0, 2, 3, 1).reshape(len(y_NCHW), -1, y_NCHW.shape[1])
-        batch, positions, _ = y_NPC.shape
-        if positions == 1:  # as the SAM itself: what is standardised is 0, not its rounding error
-            return sge.bias.sigmoid().view(1, 1, -1, 1).expand(batch, 1, -1, 1)
-        kernel, mean_N1C = self.last.weight.flatten(1), y_NCHW.mean((2, 3))[:, None]
-        wide_GNc = F.linear(mean_N1C[:, 0], kernel, self.last.bias).view(batch, sge.groups, -1).transpose(0, 1)
-        weights_NCG = torch.bmm(wide_GNc, kernel.view(sge.groups, -1, kernel.shape[1])).permute(1, 2, 0)
-        centred_NPG = torch.baddbmm(-torch.bmm(mean_N1C, weights_NCG), y_NPC, weights_NCG)
-        std_N1G = (centred_NPG.square().sum(1, keepdim=True) / (positions - 1)).sqrt_()
-        scaled_NPG = centred_NPG.mul_(sge.weight / (std_N1G + _EPS)).add_(sge.bias)
-        return scaled_NPG.sigmoid_()[..., None]
+
+def _add_by_group(shortcut_NCHW: Tensor, mask_NG1HW: Tensor, residual_NCHW: Tensor) -> Tensor:
+    """`relu(shortcut + mask * residual)`, channels last throughout, so that no mask is copied to all channels."""
+    batch, channels, height, width = residual_NCHW.shape
+    groups = mask_NG1HW.shape[1]
+    by_group = (batch, height * width, groups, channels // groups)
+    x, shortcut = (t.permute(0, 2, 3, 1).reshape(by_group) for t in (residual_NCHW, shortcut_NCHW))
+    mask_NPG1 = mask_NG1HW.permute(0, 3, 4, 1, 2).flatten(1, 2)
+    out = shortcut.addcmul_(mask_NPG1, x).relu_()
+    return out.view(batch, height, width, channels).permute(0, 3, 1, 2)

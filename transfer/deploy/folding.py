@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from backbones.errors import UserInputError
+from backbones.memory_format import to_memory_format
 from backbones.resnet import AttentionResNet
 from transfer.deploy._fused import (
     FusedConv,
@@ -32,9 +33,9 @@ def deploy(
     - A block's gate is worked out from the narrow map before its last convolution.
     - Maps are channels_last.
 
-    It finds what it knows anywhere in the model: `AttentionResNet` and `RegisteredBackbone`, mmcv's `ConvModule`,
-    convolutions in `nn.Sequential`; modules that it does not know stay as they are. A module that stands in several
-    places is fused in each; SAMs shared by a stage stay shared. The model itself keeps its class and its methods.
+    It finds what it knows anywhere in the model: `AttentionResNet`, mmcv's `ConvModule`, convolutions in
+    `nn.Sequential`; modules that it does not know stay as they are. A module that stands in several places is fused in
+    each; SAMs shared by a stage stay shared. The model itself keeps its class and its methods.
 
     Args:
         model: a backbone, counter, classifier or segmentor, on the device and in the precision it shall run in.
@@ -51,7 +52,7 @@ def deploy(
     twin = copy.deepcopy(model).eval().requires_grad_(False)
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     deployed = _Deployer(memory_format, compile, dtype)(twin)
-    deployed.to(memory_format=memory_format)
+    to_memory_format(deployed, memory_format)
     deployed.__dict__["train"] = functools.partial(_refuse_training, deployed)
     return deployed
 
@@ -78,8 +79,8 @@ class _Deployer:
         return self.done[id(module)][1]
 
     def _converted(self, module: Any) -> nn.Module:
-        if (net := _backbone_of(module)) is not None:
-            return self._deployed(net)
+        if isinstance(module, AttentionResNet):
+            return self._deployed(module)
         if is_plain_conv(module):
             return FusedConv(module)
         if is_conv_module(module):
@@ -113,19 +114,13 @@ class _Deployer:
                 sequence[gone] = nn.Identity()
 
 
-def _backbone_of(module: nn.Module) -> AttentionResNet | None:
-    """The network that a module is, or that it wraps without adding anything, as `RegisteredBackbone` does."""
-    net = module if isinstance(module, AttentionResNet) else getattr(module, "net", None)
-    return net if isinstance(net, AttentionResNet) and net._modules is module._modules else None
-
-
 class _Compiled(nn.Module):
     """Compiles a network with its weights as constants, so that the compiler may lay them out and fuse convolutions."""
 
     def __init__(self, net: DeployedResNet, mode: bool | str) -> None:
         super().__init__()
         self.feature_info, self.out_indices = net.feature_info, net.out_indices
-        self.net = torch.compile(net) if mode is True else torch.compile(net, mode=mode)
+        self.net = torch.compile(net, mode=mode if isinstance(mode, str) else None)
         self.graphs = mode is not True
 
     def forward(self, x_NCHW: Tensor) -> Any:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.logging import print_log
-from mmengine.model import BaseModule
+from mmengine.model import initialize
 from mmengine.registry import MODELS
-from torch import Tensor
+from torch import nn
 
+from backbones.arch import get_arch
 from backbones.errors import UserInputError
-from backbones.registry import create_backbone, get_card
+from backbones.registry import build, get_card
 from backbones.resnet import AttentionResNet
-from backbones.weights import find_trunk_weights, load_weights
+from backbones.weights import LoadReport, find_trunk_weights, load_weights
 from transfer.engine.compat import harmless_globals
+from transfer.engine.fit import fit_stride, possible_init
 
-INITS = ("scratch", "trunk", "full")
+INITS = ("scratch", "trunk", "full", "auto")
 
 _loading: ContextVar[bool] = ContextVar("loading", default=True)
 
@@ -35,78 +39,82 @@ def without_initial_weights() -> Iterator[None]:
         _loading.reset(token)
 
 
+def _with_options_of_the_network(function: Callable[..., AttentionResNet]) -> Callable[..., AttentionResNet]:
+    """Names `**overrides` in the signature, by which config keys are checked."""
+    *own, _ = inspect.signature(function).parameters.values()
+    theirs = inspect.signature(AttentionResNet).parameters.values()
+    known = {"arch", *(parameter.name for parameter in own)}
+    described: Any = function  # functions have no declared __signature__
+    described.__signature__ = inspect.Signature([*own, *(p for p in theirs if p.name not in known)])
+    return function
+
+
 @MODELS.register_module()
-class RegisteredBackbone(BaseModule):
-    """A backbone by its registered name; its state-dict keys are those of the network itself, without a prefix.
+@_with_options_of_the_network
+def RegisteredBackbone(
+    name: str,
+    init: str | None = None,
+    weights: str | None = None,
+    pretrained: bool | None = None,
+    out_indices: Sequence[int] | None = None,
+    stride: int | None = None,
+    dilate: bool = False,
+    init_cfg: Any = None,
+    **overrides: Any,
+) -> AttentionResNet:
+    """Builds a backbone by its registered name: the network itself, with what mmengine models ask of it.
 
     Args:
         name: a name of `backbones.registry.list_backbones`.
-        init: `"scratch"`; `"trunk"`: a ResNet file for the trunk, the SAMs fresh; `"full"`: the card's own weights.
+        init: `"scratch"`; `"trunk"`: a ResNet file for the trunk, the SAMs fresh; `"full"`: the card's own weights;
+            `"auto"`: the most of these that there is. Where no trunk weights can exist (CIFAR), `"trunk"` is `"auto"`,
+            and says so.
         weights: file to take `trunk` or `full` from, instead of the one found by name.
         pretrained: `True` is short for `init="full"`.
-        out_indices: 0-based stages whose features are put out; default the last.
-        channels_last: memory format of weights and features; on CPUs about half the time of a training step, as
-            long as what follows takes its input as it comes (mmsegmentation's heads do).
-        init_cfg: mmengine's own initialisation, after construction.
-        overrides: further arguments of `AttentionResNet`, such as `output_stride` or `norm_eval`.
+        out_indices: stages whose features are put out, 0-based or counted from the last (-1); default the last.
+        stride: of the last of them against the image; stem and stages are fitted to it (`transfer.engine.fit`).
+        dilate: let stages whose stride is left out for `stride` dilate.
+        init_cfg: mmengine's own initialisation, after everything else.
+        overrides: further arguments of `AttentionResNet`, such as `output_stride`, `norm_eval` or `channels_last`.
 
-    Attributes:
-        card: the backbone's card.
-        net: the network that does the work.
-        feature_info: stage, channels and stride of each output.
-        init: where the weights come from.
-        load_report: what was loaded, None for `scratch`.
+    Returns:
+        The network, with `card`; `init`, where its weights come from; and `load_report`, what was loaded, or None.
 
     Raises:
         UserInputError: unknown name or option, weights that are missing or do not fit.
     """
+    init = _read_init(init, pretrained, weights)
+    card = get_card(name)
+    net: Any = build(card, **fit_stride(get_arch(card.arch), stride, dilate, out_indices=out_indices, **overrides))
+    net.card, net.load_report = card, None
+    net.init = init if weights is not None else possible_init(card, init)
+    if _loading.get():
+        if init == "trunk" != net.init:
+            own = "the card's own weights" if net.init == "full" else "scratch"
+            line = f"{name}: no trunk weights exist for {card.arch}, starting from {own} (init={net.init})"
+            print_log(line, logger="current", level=logging.WARNING)
+        net.load_report = _load(net, weights)
+        if init_cfg:
+            initialize(net, init_cfg)
+    return net
 
-    extra_config_keys = frozenset(inspect.signature(AttentionResNet.__init__).parameters) - {"self", "arch"}
 
-    def __init__(
-        self,
-        name: str,
-        init: str | None = None,
-        weights: str | None = None,
-        pretrained: bool | None = None,
-        out_indices: Sequence[int] | None = None,
-        channels_last: bool = False,
-        init_cfg: Any = None,
-        **overrides: Any,
-    ) -> None:
-        super().__init__(init_cfg)
-        self.init = _read_init(init, pretrained, weights)
-        self.card = get_card(name)
-        net = create_backbone(name, pretrained=False, out_indices=out_indices, **overrides)
-        # One set of modules under two views: keys without a prefix here, the network's own behaviour there.
-        self.__dict__["net"] = net
-        for shared in ("_modules", "_parameters", "_buffers", "_non_persistent_buffers_set"):
-            self.__dict__[shared] = getattr(net, shared)
-        self.feature_info, self.out_indices = net.feature_info, net.out_indices
-        self.memory_format = torch.channels_last if channels_last else torch.preserve_format
-        net.to(memory_format=self.memory_format)
-        self.load_report = self._load(weights) if _loading.get() else None
+def _load(net: Any, weights: str | None) -> LoadReport | None:
+    if net.init == "scratch":
+        return None
+    if weights is not None:
+        source = Path(weights)
+    else:
+        source = find_trunk_weights(net.card.arch) if net.init == "trunk" else net.card.weights_path()
+    with torch.serialization.safe_globals(harmless_globals()):  # checkpoints of OpenMMLab projects
+        report = load_weights(net, source, init=net.init)
+    print_log(f"{net.card.name}, init={net.init} from {source}:\n{report}", logger="current")
+    return report
 
-    def _load(self, weights: str | None) -> Any:
-        if self.init == "scratch":
-            return None
-        source = weights
-        if source is None:
-            source = find_trunk_weights(self.card.arch) if self.init == "trunk" else self.card.weights_path()
-        with torch.serialization.safe_globals(harmless_globals()):  # checkpoints of OpenMMLab projects
-            report = load_weights(self.net, source, init=self.init)
-        print_log(f"{self.card.name}, init={self.init} from {source}:\n{report}", logger="current")
-        return report
 
-    def forward(self, x_NCHW: Tensor) -> tuple[Tensor, ...]:
-        """Features (N, C, H / stride, W / stride), one map for each of `out_indices`."""
-        return self.net(x_NCHW.to(memory_format=self.memory_format))
-
-    def train(self, mode: bool = True) -> RegisteredBackbone:
-        """As the network's own: frozen stages and, with `norm_eval`, all normalisation stay in eval mode."""
-        self.training = mode
-        self.net.train(mode)
-        return self
+def registered_backbones(model: nn.Module) -> list[Any]:
+    """The networks in a model that `RegisteredBackbone` built, with their `card` and `init`."""
+    return [module for module in model.modules() if isinstance(module, AttentionResNet) and hasattr(module, "card")]
 
 
 def _read_init(init: str | None, pretrained: bool | None, weights: str | None) -> str:
@@ -122,6 +130,6 @@ def _read_init(init: str | None, pretrained: bool | None, weights: str | None) -
     init = init or ("full" if pretrained else "scratch")
     if init not in INITS:
         raise UserInputError(f"RegisteredBackbone: init={init!r}, expected one of {', '.join(map(repr, INITS))}")
-    if weights is not None and init == "scratch":
-        raise UserInputError(f"RegisteredBackbone: weights={weights!r} with init='scratch', expected 'trunk' or 'full'")
+    if weights is not None and init not in ("trunk", "full"):
+        raise UserInputError(f"RegisteredBackbone: weights={weights!r} with init={init!r}, expected 'trunk' or 'full'")
     return init

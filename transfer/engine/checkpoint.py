@@ -20,7 +20,7 @@ from mmengine.registry import HOOKS
 
 from backbones.errors import UserInputError
 from backbones.files import write_atomically
-from transfer.engine.backbone import RegisteredBackbone
+from transfer.engine.backbone import registered_backbones
 
 # Log histories beyond this many entries are not kept: no smoothing window looks further back.
 HISTORY = 10_000
@@ -95,21 +95,14 @@ def restore_message_hub(state: dict[str, Any]) -> dict[str, Any]:
 def bare(model: torch.nn.Module) -> torch.nn.Module:
     """The model itself, out of its wrappers for several processes and for test-time augmentation."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
+        model = model.get_submodule("module")
     return model
 
 
 def backbone_meta(model: torch.nn.Module) -> dict[str, Any]:
     """What a checkpoint says about its backbone: name, scheme, where its weights came from. Empty without one."""
-    for module in bare(model).modules():
-        if isinstance(module, RegisteredBackbone):
-            scheme = getattr(module.net, "scheme", None)
-            searched = bool(getattr(module.net, "supernet", False))
-            return {
-                "backbone": module.card.name,
-                "scheme": None if searched or scheme is None else str(scheme),
-                "init": module.init,
-            }
+    for net in registered_backbones(bare(model)):
+        return {"backbone": net.card.name, "scheme": None if net.supernet else str(net.scheme), "init": net.init}
     return {}
 
 
@@ -248,8 +241,9 @@ class PlainCheckpointHook(CheckpointHook):
 
     @contextmanager
     def _removing_afterwards(self) -> Iterator[None]:
-        backend, noted = self.file_backend, []
-        self.file_backend = _RemovingLater(backend, noted)
+        noted: list[str] = []
+        backend: Any = self.file_backend
+        self.file_backend: Any = _RemovingLater(backend, noted)
         try:
             yield
         finally:

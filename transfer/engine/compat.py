@@ -6,6 +6,7 @@ finders in place, and a guard acts only when the package that needs it is import
 
 from __future__ import annotations
 
+import importlib.abc
 import importlib.machinery
 import importlib.metadata
 import importlib.util
@@ -52,7 +53,7 @@ class _GuardFinder:
 # where it is used (mmseg/models/decode_heads/mask2former and losses), or with the compiled mmcv.
 
 
-class _OpsLoader:
+class _OpsLoader(importlib.abc.Loader):
     """Loads `mmcv.ops` with a stand-in for the missing `mmcv._ext`, which is gone again afterwards.
 
     Left in place, it would make `mmcv.utils.check_ops_exist` raise, since it has no import specification.
@@ -139,7 +140,8 @@ def harmless_globals() -> list[Any]:
     """What an OpenMMLab checkpoint may name beside tensors: inert stand-ins, and numpy's array and scalar makers."""
     import numpy as np
 
-    core = np.core if np.lib.NumpyVersion(np.__version__) < "2.0.0" else np._core  # type: ignore[attr-defined]
+    core = "numpy.core" if np.lib.NumpyVersion(np.__version__) < "2.0.0" else "numpy._core"
+    multiarray = importlib.import_module(f"{core}.multiarray")
     dtypes = {type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?")}
     named = [
         (_ForeignHistory, "mmengine.logging.history_buffer.HistoryBuffer"),
@@ -147,8 +149,8 @@ def harmless_globals() -> list[Any]:
         (_no_attribute, "__builtin__.getattr"),
     ]
     for package in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        named.append((core.multiarray.scalar, f"{package}.scalar"))
-        named.append((core.multiarray._reconstruct, f"{package}._reconstruct"))
+        named.append((multiarray.scalar, f"{package}.scalar"))
+        named.append((multiarray._reconstruct, f"{package}._reconstruct"))
     return [*named, np.ndarray, np.dtype, *dtypes]
 
 
@@ -195,15 +197,15 @@ class _PkgResourcesFinder:
         return importlib.machinery.ModuleSpec(name, _PkgResourcesLoader()) if name == "pkg_resources" else None
 
 
-class _PkgResourcesLoader:
+class _PkgResourcesLoader(importlib.abc.Loader):
     """Fills the stand-in with the two names that mmengine uses."""
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
         return None
 
     def exec_module(self, module: types.ModuleType) -> None:
-        module.DistributionNotFound = importlib.metadata.PackageNotFoundError  # type: ignore[attr-defined]
-        module.get_distribution = _Distribution  # type: ignore[attr-defined]
+        names = {"DistributionNotFound": importlib.metadata.PackageNotFoundError, "get_distribution": _Distribution}
+        vars(module).update(names)
 
 
 class _Distribution:

@@ -185,22 +185,18 @@ def known_keys(node: Mapping[str, Any], path: tuple[str, ...], scope: str) -> se
 
 
 def signature_keys(target: Any) -> set[str] | None:
-    """Names of the arguments that `target` takes, those handed on to base classes included; None: it takes any.
-
-    A class that hands its keyword arguments on to something else names them in `extra_config_keys`.
-    """
+    """Names of the arguments that `target` takes, those handed on to base classes included; None: it takes any."""
     if not inspect.isclass(target):
         parameters = inspect.signature(target).parameters.values()
         open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
         return None if open_ended else {p.name for p in parameters}
-    if hasattr(target, "extra_config_keys"):
-        return set(target.extra_config_keys) | _named(target.__init__)
     keys: set[str] = set()
     for base in target.__mro__:
-        if base in (object, nn.Module) or "__init__" not in vars(base):
+        init = vars(base).get("__init__")
+        if base in (object, nn.Module) or init is None:
             continue
-        keys |= _named(base.__init__)
-        kinds = [p.kind for p in inspect.signature(base.__init__).parameters.values()]
+        keys |= _named(init)
+        kinds = [p.kind for p in inspect.signature(init).parameters.values()]
         if inspect.Parameter.VAR_KEYWORD not in kinds:
             return keys
     return None

@@ -30,9 +30,14 @@ def find_config(name: str | Path, kind: str = "") -> Path:
         for file in (OURS / kind / inside, OURS / inside):
             if file.is_file():
                 return file
+    beside = {path.stem: str(path) for path in sorted(given.parent.glob("*.py"))}
+    known = {name: name for name in list_configs(kind)} | beside
+    near = did_you_mean(inside.as_posix().removesuffix(".py"), known)
+    for stem, path in beside.items():
+        near = near.replace(repr(stem), repr(path))
     raise UserInputError(
         f"config {str(name)!r} does not exist, expected a .py file, such as those in configs/, or the name of one of "
-        f"ours.{did_you_mean(inside.as_posix().removesuffix('.py'), list_configs(kind))}"
+        f"ours.{near}"
     )
 
 

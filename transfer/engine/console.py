@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mmengine.dist import is_main_process
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 def say(line: str, stream: Any = None) -> None:
@@ -24,6 +28,36 @@ def duration(seconds: float) -> str:
     """
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+@contextmanager
+def progress(what: str, total: int, *, every: float = 10.0) -> Iterator[Callable[[int], None]]:
+    """Says on standard error how far work has come: a bar on a terminal, else a line now and then.
+
+    Args:
+        what: is counted, such as `"images"`.
+        total: of them.
+        every: seconds between lines where there is no terminal.
+
+    Yields:
+        What to call with the number that is done.
+    """
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    started = said = time.monotonic()
+
+    def show(done: int) -> None:
+        nonlocal said
+        bar.update(task, completed=done)
+        now = time.monotonic()
+        if not console.is_terminal and now - said > every:
+            said = now
+            left = duration((now - started) * (total - done) / max(done, 1))
+            print(f"{done:,} of {total:,} {what}, {left} left", file=sys.stderr, flush=True)
+
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield show
 
 
 def repeat_command(extra: Iterable[str] = ()) -> str:

@@ -1,7 +1,7 @@
-"""Reads pictures as viewers show them: upright, RGB, 8 bits.
+"""Reads images as viewers show them: upright, RGB, 8 bits.
 
-The EXIF orientation is applied, because annotation tools show (and head points refer to) the upright picture; grayscale
-and palette pictures become RGB; 16-bit ones keep their upper half; transparent ones are laid on white.
+The EXIF orientation is applied, because annotation tools show (and head points refer to) the upright image; grayscale
+and palette images become RGB; 16-bit ones keep their upper half; transparent ones are laid on white.
 """
 
 from __future__ import annotations
@@ -21,69 +21,67 @@ SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Returns the upright picture (H, W, 3), uint8 RGB.
+    """Returns the upright image (H, W, 3), uint8 RGB.
 
     Raises:
-        UserInputError: the file is missing, truncated or no picture.
+        UserInputError: the file is missing, truncated or no image.
     """
-    with _opened(path) as picture:
-        ImageOps.exif_transpose(picture, in_place=True)
-        return np.array(_rgb(picture))
+    with _opened(path) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        return np.array(_rgb(image))
 
 
 def image_shape(path: str | Path) -> tuple[int, int]:
-    """Returns (height, width) of the upright picture, from the file's header alone.
+    """Returns (height, width) of the upright image, from the file's header alone.
 
     Raises:
-        UserInputError: the file is missing or no picture.
+        UserInputError: the file is missing or no image.
     """
-    with _opened(path) as picture:
-        sideways = picture.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
-        return (picture.width, picture.height) if sideways else (picture.height, picture.width)
+    with _opened(path) as image:
+        sideways = image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
+        return (image.width, image.height) if sideways else (image.height, image.width)
 
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # large pictures and odd EXIF entries are no concern of the user's
-            with Image.open(path) as picture:
-                yield picture
+            warnings.simplefilter("ignore")  # large images and odd EXIF entries are no concern of the user's
+            with Image.open(path) as image:
+                yield image
     except FileNotFoundError:
-        raise UserInputError(f"{path}: no such file, expected a picture") from None
+        raise UserInputError(f"{path}: no such file, expected an image") from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         reason = str(error).replace(str(path), "file").replace("\n", " ")
-        raise UserInputError(
-            f"{path}: cannot be decoded ({reason}), expected a whole picture: copy it again"
-        ) from error
+        raise UserInputError(f"{path}: cannot be decoded ({reason}), expected a whole image: copy it again") from error
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):  # 16-bit grayscale; PIL's own conversion clips at 255
-        picture = Image.fromarray((np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8))
-    if picture.mode == "F":
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grayscale; PIL's own conversion clips at 255
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.mode == "F":
         raise ValueError("32-bit floating-point pixels have no agreed range")
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def find_images(inputs: Sequence[str | Path]) -> list[Path]:
-    """Lists pictures: files as given, of folders the picture files in them, by name.
+    """Lists images: files as given, of folders the image files in them, by name.
 
     Raises:
-        UserInputError: nothing there, or a folder without pictures.
+        UserInputError: nothing there, or a folder without images.
     """
     found: list[Path] = []
     for given in map(Path, inputs):
         if given.is_dir():
             inside = sorted(p for p in given.iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file())
             if not inside:
-                raise UserInputError(f"{given}: no pictures in this folder, expected {', '.join(EXTENSIONS)}")
+                raise UserInputError(f"{given}: no images in this folder, expected {', '.join(EXTENSIONS)}")
             found += inside
         elif given.is_file():
             found.append(given)
         else:
-            raise UserInputError(f"{given}: no such picture or folder")
+            raise UserInputError(f"{given}: no such image or folder")
     return found

@@ -59,7 +59,7 @@ class StopRequest:
             signal.signal(signum, handler)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        if os.getpid() == self._owner:
+        if os.getpid() == self._owner:  # data workers are forked with this handler, and have nothing to end
             self.signum = signum
             self._restore()
 
@@ -137,6 +137,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         with stop.caught():
             runner.call_hook("before_train")
             runner.call_hook("before_train_epoch")
+            # Resumed from a checkpoint whose validation was cut off, or never begun.
             if self._iter and runner.message_hub.get_info("validated_at") != self._iter:
                 self._validate_if_due(stop)
             self._iterate(stop)
@@ -151,6 +152,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
                 self.runner.model.train()
                 self.run_iter(next(batches))
                 self._decide_current_val_interval()
+                # Asked first: validation may take longer than whoever sent the signal waits, and can be made up for.
                 self._end_if_asked(stop)
                 self._validate_if_due(stop)
         finally:

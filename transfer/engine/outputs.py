@@ -24,7 +24,7 @@ def all_or_nothing(out: Path) -> AbstractContextManager[Path]:
 
 
 def unique_stems(images: Sequence[Path]) -> Iterator[str]:
-    """A name for each picture's results, no two the same."""
+    """A name for each image's results, no two the same."""
     used: set[str] = set()
     for image in images:
         stem, number = image.stem, 2

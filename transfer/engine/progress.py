@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import math
 import sys
@@ -14,6 +15,8 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
 
 from backbones.files import write_atomically
 from transfer.engine.console import duration
@@ -39,7 +42,7 @@ def metric_line(metrics: dict[str, float]) -> str:
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """One line with iteration, loss, speed and time left: rewritten on a terminal, else one every `interval`.
+    """Iteration, loss, speed and time left: a bar on a terminal, else a line every `interval`.
 
     Args:
         interval: iterations between lines where the output is no terminal.
@@ -50,7 +53,11 @@ class ProgressHook(Hook):
 
     def __init__(self, interval: int = 50, stream: TextIO | None = None) -> None:
         self.interval, self.stream = interval, stream or sys.stdout
-        self.live = self.stream.isatty()
+        console = Console(file=self.stream, highlight=False, soft_wrap=True)
+        self.live = console.is_terminal and is_main_process()
+        # Drawn by hand: a thread of its own would compute beside the training.
+        self._bar = Progress(BarColumn(20), TextColumn("{task.description}"), console=console, auto_refresh=False)
+        self._task = self._bar.add_task("")
         self._shown = 0.0
 
     def before_train(self, runner: Any) -> None:
@@ -65,9 +72,8 @@ class ProgressHook(Hook):
         each = (time.monotonic() - self._started - self._validating) / (done - self._first)
         left = duration(each * (total - done))
         line = f"iteration {done}/{total}  loss {self._loss:.4g}  {each:.2f} s each  left {left}"
-        if self.live:
-            self._rewrite(line, last=done == total)
-        elif done % self.interval == 0 or done == total:
+        self._draw(line, done, total)
+        if done == total or (not self.live and done % self.interval == 0):
             self._write(line)
 
     def before_val(self, runner: Any) -> None:
@@ -83,20 +89,31 @@ class ProgressHook(Hook):
         self._validating = getattr(self, "_validating", 0.0) + time.monotonic() - self._validation_started
         self._write(f"validation after iteration {runner.iter}: {metric_line(numbers(metrics))}")
 
-    def _evaluating(self, what: str, batch: int, total: int) -> None:
-        if self.live:
-            self._rewrite(f"{what} {batch + 1}/{total}", last=batch + 1 == total)
+    def after_run(self, runner: Any) -> None:
+        self._stop()
 
-    def _rewrite(self, line: str, last: bool) -> None:
-        if is_main_process() and (last or time.monotonic() - self._shown > 0.1):
+    def _evaluating(self, what: str, batch: int, total: int) -> None:
+        self._draw(f"{what} {batch + 1}/{total}", batch + 1, total)
+
+    def _draw(self, line: str, done: int, total: int) -> None:
+        """The bar, at most ten times a second; it goes when its work is done."""
+        if done == total:
+            self._stop()
+        elif self.live and time.monotonic() - self._shown > 0.1:
             self._shown = time.monotonic()
-            self.stream.write(f"\r\x1b[2K{line}")
-            self.stream.flush()
+            if not self._bar.live.is_started:
+                self._bar.live.transient = True
+                self._bar.start()
+                atexit.register(self._stop)  # gives the cursor back, however the run ends
+            self._bar.update(self._task, description=line, completed=done, total=total, refresh=True)
+
+    def _stop(self) -> None:
+        if self._bar.live.is_started:  # a bar that was never there would leave an empty line
+            self._bar.stop()
 
     def _write(self, line: str) -> None:
         if is_main_process():
-            self.stream.write(f"\r\x1b[2K{line}\n" if self.live else f"{line}\n")
-            self.stream.flush()
+            self._bar.console.print(line, markup=False)
 
 
 @HOOKS.register_module()

@@ -93,7 +93,7 @@ class TransferRunner(Runner):
             read.update(plain_load(*load_args, **load_kwargs))
             return read
 
-        self.load_checkpoint = remembering  # type: ignore[method-assign]
+        self.__dict__["load_checkpoint"] = remembering  # hides the method for as long as `resume` runs
         try:
             super().resume(filename, *args, **kwargs)
         except (ValueError, KeyError) as error:

@@ -29,8 +29,8 @@ class EpochIndex(int):
         value.epoch = epoch
         return value
 
-    def __getnewargs__(self) -> tuple[int, int]:
-        return int(self), self.epoch
+    def __reduce__(self) -> tuple[type[EpochIndex], tuple[int, int]]:
+        return type(self), (int(self), self.epoch)
 
 
 @DATA_SAMPLERS.register_module()

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from backbones.errors import UserInputError
 from transfer.engine.allocator import keep_freed_memory
-from transfer.engine.backbone import without_initial_weights
+from transfer.engine.backbone import registered_backbones, without_initial_weights
 from transfer.engine.checkpoint import newest_checkpoint
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.console import duration, resume_command, say
@@ -50,8 +50,8 @@ def train(
         if checkpoint is not None:
             seed = _seed_of(checkpoint, seed)
         prepare(config, work_dir=folder, seed=seed, amp=amp, launcher=launcher)
-        work_dir = WorkDir(folder)
-        with work_dir.locked(), work_dir.explained():
+        held = WorkDir(folder)
+        with held.locked(), held.explained():
             return _run(config, folder, checkpoint)
 
 
@@ -108,9 +108,6 @@ def _seed_of(checkpoint: Path, asked: int | None) -> int | None:
 
 def _keep_origin(runner: Any, checkpoint: Path) -> None:
     """A resumed backbone still starts from where its first run did, whatever the config says today."""
-    from transfer.engine.backbone import RegisteredBackbone
-
     origin = load_foreign_checkpoint(checkpoint).get("meta", {}).get("init")
-    for module in runner.model.modules():
-        if isinstance(module, RegisteredBackbone) and origin:
-            module.init = origin
+    for backbone in registered_backbones(runner.model) if origin else ():
+        backbone.init = origin

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from mmengine.config import Config
@@ -17,6 +18,8 @@ from backbones.errors import UserInputError
 from backbones.registry import create_backbone, get_card, list_backbones
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.config_check import load_config, scope_of
+
+Net = TypeVar("Net", bound=nn.Module)
 
 UPSTREAM = ("imagenet", "cifar100")
 """What cards call the data of figures for classification."""
@@ -80,7 +83,7 @@ def reference_of(network: TimedNetwork, against: str | None = None) -> TimedNetw
     return find_network(network.reference)
 
 
-def settle(model: nn.Module, batch: torch.Tensor) -> nn.Module:
+def settle(model: Net, batch: torch.Tensor) -> Net:
     """Sets the running statistics of batch normalisation by one batch, and puts the model in eval mode.
 
     Under random weights maps would grow from block to block; numbers out of all proportion take their own time.
@@ -153,7 +156,7 @@ def _of_config(name: str, config: Config) -> TimedNetwork:
         name=name,
         size=_crop_size(name, config),
         build=lambda: _build(config),
-        reference=card and _plain_name(card),
+        reference=_plain_name(card) if card else None,
         published=_published(card, (data,)) if card else {},
         top1=_top1(card) if card and data in UPSTREAM else None,
     )
@@ -173,7 +176,7 @@ def _build(config: Config) -> nn.Module:
 
 
 def _card_of(config: Config) -> BackboneCard | None:
-    backbone = config.model.get("backbone") or {}
+    backbone: Any = config.model.get("backbone") or {}
     return get_card(backbone.name) if backbone.get("type") == "RegisteredBackbone" else None
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from backbones.memory_format import to_memory_format
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
 from transfer.measure.latency import Increment, LatencyTable
@@ -57,7 +59,7 @@ def measure_latency(
     whole = [scheme for scheme in dict.fromkeys((full, *drawn)) if scheme != plain]
     wanted = list(dict.fromkeys((*blocks, *whole)))
 
-    net = copy.deepcopy(net).requires_grad_(False).eval().to(memory_format=memory_format)
+    net = to_memory_format(copy.deepcopy(net).requires_grad_(False).eval(), memory_format)
     device = next(net.parameters()).device
     images = torch.randn(timing.batch, *size, device=device).contiguous(memory_format=memory_format)
 
@@ -65,7 +67,7 @@ def measure_latency(
         net.scheme = scheme
         net(images)
 
-    steps = {scheme: lambda scheme=scheme: run_with(scheme) for scheme in (plain, *wanted)}
+    steps = {scheme: partial(run_with, scheme) for scheme in (plain, *wanted)}
     times = _paired([(steps[plain], steps[scheme]) for scheme in wanted], timing, device)
     found = {scheme: _increment(own, others, seed) for scheme, (others, own) in zip(wanted, times, strict=True)}
     return LatencyTable(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from backbones.errors import UserInputError, did_you_mean
+from backbones.memory_format import to_memory_format
 from transfer.deploy import deploy
 from transfer.measure.memory import peak_memory
 from transfer.measure.networks import settle
@@ -143,7 +144,7 @@ def prepare(
         raise UserInputError(f"--size {min(size)}: expected 1 or more")
     settings.set_threads()
     torch.manual_seed(settings.seed)
-    model = build().to(settings.device, memory_format=memory_format)
+    model = to_memory_format(build().to(settings.device), memory_format)
     images, few = (
         torch.randn(count, *size, device=settings.device).contiguous(memory_format=memory_format)
         for count in (settings.batch, 2)

@@ -179,6 +179,17 @@ class Search:
         return get_arch(self.arch).depths
 
     @property
+    def reference(self) -> tuple[str, str]:
+        """The network that a ticket is held against, and its sharing: Full-SA, or Full-Share for a recurrent SAM.
+
+        What passes state between blocks, as DIA, is one module for all of them (LTH4SA, Table II).
+        """
+        from backbones.attention import get_attention
+
+        recurrent = self.attention is not None and get_attention(self.attention).recurrent
+        return ("full_share", "stage") if recurrent else ("full_sa", "block")
+
+    @property
     def values(self) -> dict[str, Any]:
         """`search.json` in plain values."""
         return {"format": FORMAT, **write(self)}

@@ -76,7 +76,7 @@ class ObjectiveConfig:
             if getattr(self, key) not in (None, Timing()):
                 raise UserInputError(f"key {key!r} is for kind='time' only, not for {self.kind!r}; leave it out")
 
-    def build(self, table: LatencyTable | None) -> Objective:
+    def build(self, table: LatencyTable | None) -> Reward | TimeReward:
         """The objective; `table` has the latencies of the blocks, for measured time."""
         weights = (self.lambda1, self.lambda2, self.loss_weight)
         if self.kind == "sparsity":

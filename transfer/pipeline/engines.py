@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
@@ -10,10 +11,11 @@ from typing import Any, Protocol
 import torch
 
 from backbones.errors import RunError, UserInputError, did_you_mean
+from backbones.memory_format import to_memory_format
 from backbones.scheme import ConnectionScheme
 from transfer.engine.allocator import keep_freed_memory
 from transfer.search.problem import Evaluation, WrappedProblem
-from transfer.search.supernet.evaluator import TrieEvaluator
+from transfer.search.supernet.evaluator import BlockCount, TrieEvaluator
 
 
 class Engine(Protocol):
@@ -64,9 +66,10 @@ class RayEngine:
             raise RunError(f"--engine ray needs ray ({error}): pip install ray, or choose --engine serial") from error
         self.ray, self.workers = ray, workers
         if not ray.is_initialized():
-            local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
-            ray.init(log_to_driver=True, logging_level="error", **local)
-        self.options = {"num_cpus": 1, "num_gpus": 1 if torch.cuda.is_available() else 0}
+            own: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False}
+            options = {} if os.environ.get("RAY_ADDRESS") else own
+            ray.init(log_to_driver=True, logging_level=logging.ERROR, **options)
+        self.options: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1 if torch.cuda.is_available() else 0}
 
     def wrap(self, problem: Any) -> Any:
         """The problem, with its evaluations spread over the workers."""
@@ -94,6 +97,7 @@ class _Spread(WrappedProblem):
     def __init__(self, engine: RayEngine, problem: Any) -> None:
         super().__init__(problem)
         self._engine = engine
+        self._blocks: BlockCount = problem.evaluator.blocks
         evaluator = copy.copy(problem.evaluator)
         evaluator.net = copy.deepcopy(evaluator.net).cpu()
         worker = engine.ray.remote(**engine.options)(_Worker)
@@ -110,8 +114,8 @@ class _Spread(WrappedProblem):
         for part, answer in zip(parts, pending, strict=True):
             evaluations, run, alone = self._engine._get(answer)
             found.update(zip(part, evaluations, strict=True))
-            self.problem.evaluator.blocks.run += run
-            self.problem.evaluator.blocks.alone += alone
+            self._blocks.run += run
+            self._blocks.alone += alone
         return [found[scheme] for scheme in schemes]
 
 
@@ -121,7 +125,7 @@ class _Worker:
         keep_freed_memory()
         evaluator = copy.copy(evaluator)
         evaluator.device = torch.device(device)
-        evaluator.net = copy.deepcopy(evaluator.net).to(evaluator.device, memory_format=evaluator.memory_format)
+        evaluator.net = to_memory_format(copy.deepcopy(evaluator.net).to(evaluator.device), evaluator.memory_format)
         self.evaluator = evaluator
 
     def evaluate(self, schemes: Sequence[ConnectionScheme]) -> tuple[list[Evaluation], int, int]:

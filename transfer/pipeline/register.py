@@ -71,7 +71,7 @@ def register_search(
     if search.in_channels != 3:
         raise UserInputError(
             f"{work_dir / SEARCH}: key 'in_channels' is {search.in_channels}, expected 3: registered backbones take "
-            "RGB pictures; search with such"
+            "RGB images; search with such"
         )
     training = _chosen(work_dir, search, scheme, run)
     _check_name(name, search.arch)
@@ -175,7 +175,7 @@ def _check_name(name: str, arch: str) -> None:
 def _card(name: str, search: Search, training: Run, work_dir: Path) -> BackboneCard:
     arch = get_arch(search.arch)
     attention = training.attention
-    modules = f"{attention}, one module a {training.sharing}" if attention else "no attention"
+    modules = f"{attention}, one module per {training.sharing}" if attention else "no attention"
     source = f"trained from scratch by tools/search.py: {_recipe(training)}"
     provenance, made = _provenance(search, training)
     try:

@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -140,7 +140,8 @@ class LoggedProblem(WrappedProblem):
                     f"scheme {scheme}: accuracy {evaluation.accuracy}, loss {evaluation.loss}; the supernet diverged. "
                     f"What {self.path} holds is sound"
                 )
-            line = LogLine(scheme, *astuple(evaluation), self._sha256, self._settings)
+            accuracy, loss, n = evaluation.accuracy, evaluation.loss, evaluation.n
+            line = LogLine(scheme, accuracy, loss, n, self._sha256, self._settings)
             lines.append(json.dumps(write(line)) + "\n")
         before = self._file.tell()
         left = memoryview("".join(lines).encode())

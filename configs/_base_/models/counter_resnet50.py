@@ -1,5 +1,6 @@
 # ResNet-50 up to layer3 at stride 8, and a dilated decoder; ours, the papers state neither head nor output stride.
 #
+# - Any registered backbone fits, by model.backbone.name alone.
 # - Trunk as in C-3-Framework's Res50: layer3 with stride 1 and no dilation, no layer4 (1024 channels, stride 8), so the
 #   first 13 of the 16 bits of a connection scheme matter.
 # - CSRNet's decoder instead of C-3's two 1x1 convolutions: on part A users get 109.5/182.7 with the latter, and
@@ -11,9 +12,7 @@ task = "counting"
 custom_imports = dict(imports=["transfer.engine", "tasks.counting"], allow_failed_imports=False)
 model = dict(
     type="CrowdCounter",
-    backbone=dict(
-        type="RegisteredBackbone", name="resnet50.imagenet", init="trunk", out_indices=(2,), strides=(1, 2, 1)
-    ),
+    backbone=dict(type="RegisteredBackbone", name="resnet50.imagenet", init="trunk", out_indices=(2,), stride=8),
     head=dict(type="DilatedHead"),
     loss=[dict(type="DensityMSELoss"), dict(type="BlockCountLoss", sizes=(32, 64)), dict(type="CropCountLoss")],
     test_cfg=dict(max_pixels=None),

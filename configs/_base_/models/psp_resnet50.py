@@ -1,9 +1,11 @@
-# PSPNet on a registered ResNet-50 at output stride 8, an auxiliary FCN head on stage 3. The papers name no head.
+# PSPNet on a registered ResNet-50 at output stride 8, an auxiliary FCN head on the stage before
+# the last. The papers name no head.
 #
 # - Stages 3 and 4 dilate instead of striding, by torchvision's rule (mmsegmentation's contract_dilation=True).
 # - PSP with bins 1, 2, 3, 6 and 512 channels, auxiliary loss 0.4 and dropout 0.1, as in PSPNet and mmsegmentation.
 # - The loss is the mean over all pixels that count: mmsegmentation's default divides by the ignored ones as well.
-# - Statistics are ImageNet's, as the cards say.
+# - Any registered backbone fits, by model.backbone.name alone: the last two of its stages at stride 8, the heads'
+#   channels and the statistics follow from it.
 task = "segmentation"
 custom_imports = dict(imports=["tasks.segmentation"], allow_failed_imports=False)
 norm_cfg = dict(type="BN", requires_grad=True)
@@ -11,18 +13,15 @@ model = dict(
     type="EncoderDecoder",
     data_preprocessor=dict(
         type="SegDataPreProcessor",
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_val=0,
         size=(473, 473),
     ),
     backbone=dict(
-        type="RegisteredBackbone", name="resnet50.imagenet", init="trunk", out_indices=(2, 3), output_stride=8
+        type="RegisteredBackbone", name="resnet50.imagenet", init="trunk", out_indices=(-2, -1), stride=8, dilate=True
     ),
     decode_head=dict(
         type="PSPHead",
-        in_channels=2048,
         in_index=1,
         channels=512,
         pool_scales=(1, 2, 3, 6),
@@ -34,7 +33,6 @@ model = dict(
     ),
     auxiliary_head=dict(
         type="FCNHead",
-        in_channels=1024,
         in_index=0,
         channels=256,
         num_convs=1,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from backbones.errors import UserInputError, did_you_mean
+from backbones.errors import UserInputError
+from backbones.plugins import check_plugin, load_plugin, plugin_names
 from tasks.counting.layouts._base import Entry, Layout, Source, Split
 from tasks.counting.layouts._splits import SPLITS, official_splits, select
 from transfer.engine.data import find_data
@@ -29,7 +27,7 @@ __all__ = [
 
 def list_layouts() -> list[str]:
     """Names of the layouts, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return plugin_names(__path__)
 
 
 def get_layout(name: str) -> Layout:
@@ -38,18 +36,8 @@ def get_layout(name: str) -> Layout:
     Raises:
         UserInputError: unknown name (with close matches).
     """
-    known = list_layouts()
-    if name not in known:
-        raise UserInputError(
-            f"layout={name!r} is unknown, expected one of {', '.join(known)}.{did_you_mean(name, known)}"
-        )
-    module = importlib.import_module(f"{__name__}.{name}")
-    (found,) = [
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value) and issubclass(value, Layout) and value.__module__ == module.__name__
-    ]
-    return found()
+    check_plugin(name, list_layouts(), "layout")
+    return load_plugin(f"{__name__}.{name}", Layout)()
 
 
 def find_source(data_root: str | Path, layout: str) -> Source:

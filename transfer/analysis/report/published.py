@@ -42,8 +42,9 @@ def published_section(outcome: SearchOutcome, folder: Path) -> list[str]:
     verdict = describe_verdict(ticket_of(outcome))
     rows = []
     for line in found:
-        cells = [line.name, code(line.run.scheme) if line.run else "-"]
-        rows.append(cells + (_printed(line.printed) if printed else []) + _measured(outcome, line.run, verdict))
+        scheme = code(line.run.scheme) if line.run else "-"
+        figures = [*(_printed(line.printed) if printed else []), *_measured(outcome, line.run, verdict)]
+        rows.append([line.name, scheme, *figures])
     return [_schedules(outcome, printed), table(head, rows), *_notes(outcome, found)]
 
 

@@ -161,8 +161,7 @@ def ticket_of(outcome: SearchOutcome) -> Certificate:
     The reference is Full-SA; for DIA, which has no such form (LTH4SA, Table II), it is Full-Share. Accuracies are the
     test set's, of runs with as many iterations as the scheme's longest.
     """
-    attention = outcome.search.attention
-    reference, sharing = ("full_share", "stage") if attention == "dia" else ("full_sa", "block")
+    attention, (reference, sharing) = outcome.search.attention, outcome.search.reference
     ours = [run for run in outcome.runs if run.scheme == outcome.chosen and outcome.in_supernet(run)]
     longest = max((run.max_iters for run in ours), default=0)
     theirs = [run for run in outcome.runs if run.name == reference]

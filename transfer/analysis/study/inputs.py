@@ -84,16 +84,16 @@ class SchemeTable:
             raise UserInputError(f"{path}: holds {len(problem.table):,} of {count:,} schemes, expected all")
         settings = problem.settings
         try:
-            facts = {"supernet": str(settings["supernet_sha256"]), "bn": str(settings["bn"])}
-            facts |= {"split": str(settings["data"]["split"]), "sharing": str(settings["sharing"])}
+            supernet, bn = str(settings["supernet_sha256"]), str(settings["bn"])
+            split, sharing = str(settings["data"]["split"]), str(settings["sharing"])
         except (KeyError, TypeError) as error:
             raise UserInputError(f"{path}: its settings lack {error}, expected a table of tools/search.py") from None
-        if facts["sharing"] not in SHARING:
-            raise UserInputError(f"{path}: its sharing is {facts['sharing']!r}, expected {' or '.join(SHARING)}")
+        if sharing not in SHARING:
+            raise UserInputError(f"{path}: its sharing is {sharing!r}, expected {' or '.join(SHARING)}")
         schemes = tuple(sorted(problem.table, key=lambda scheme: scheme.bits))
         rows = [problem.table[scheme] for scheme in schemes]
-        values = (np.array([getattr(row, key) for row in rows]) for key in ("accuracy", "loss"))
-        return cls(Path(path), schemes, *values, rows[0].n, **facts)
+        accuracy, loss = np.array([row.accuracy for row in rows]), np.array([row.loss for row in rows])
+        return cls(Path(path), schemes, accuracy, loss, rows[0].n, supernet, bn, split, sharing)
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,17 @@ from transfer.pipeline.artefacts import Entry, Search, Supernet
 from transfer.pipeline.stages.base import SearchRun
 from transfer.pipeline.stages.supernet import supernet_config, trained_supernet
 from transfer.search.log import LoggedProblem
-from transfer.search.objective import FrontPoint, Objective, cost_of, hypervolume, pareto_front
+from transfer.search.objective import FrontPoint, Objective, Reward, TimeReward, cost_of, hypervolume, pareto_front
 from transfer.search.session import Record, SearchResult
 from transfer.search.supernet import SupernetProblem, beta_of
 
 
 def describe_search(
-    run: SearchRun, problem: SupernetProblem, objective: Objective, result: SearchResult, logged: LoggedProblem
+    run: SearchRun,
+    problem: SupernetProblem,
+    objective: Reward | TimeReward,
+    result: SearchResult,
+    logged: LoggedProblem,
 ) -> Search:
     """Everything that `search.json` says.
 
@@ -79,10 +83,9 @@ def _supernet(run: SearchRun, sha256: str) -> Supernet:
     )
 
 
-def describe_objective(objective: Objective) -> dict[str, Any]:
+def describe_objective(objective: Reward | TimeReward) -> dict[str, Any]:
     """An objective's class and its values."""
-    values = asdict(objective)  # type: ignore[call-overload]
-    return dict(as_json({"type": type(objective).__name__, **values}))
+    return dict(as_json({"type": type(objective).__name__, **asdict(objective)}))
 
 
 def network_of(config: Config, net: AttentionResNet) -> dict[str, Any]:

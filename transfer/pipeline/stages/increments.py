@@ -6,6 +6,7 @@ increment.json    over the plain network, and against Full-SA
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from mmengine.config import Config
@@ -17,7 +18,7 @@ from backbones.registry import get_card
 from backbones.resnet import AttentionResNet
 from backbones.schema import write_json
 from backbones.scheme import ConnectionScheme
-from transfer.engine.backbone import RegisteredBackbone, without_initial_weights
+from transfer.engine.backbone import registered_backbones, without_initial_weights
 from transfer.engine.console import say
 from transfer.measure.machine import describe_machine
 from transfer.measure.stopwatch import time_networks
@@ -39,7 +40,7 @@ class _Pairs:
 
     @classmethod
     def of(cls, asked: StandaloneConfig, search: Search) -> _Pairs:
-        reference, sharing = ("full_share", "stage") if search.attention == "dia" else ("full_sa", "block")
+        reference, sharing = search.reference
         ends = (
             Network("plain", ConnectionScheme.empty(search.depths), "stage"),
             Network(reference, ConnectionScheme.full(search.depths), sharing),
@@ -72,7 +73,7 @@ class TimeNetworks(Stage):
         configs = {name: network_config(run.config, network) for name, network in pairs.networks.items()}
         some, device = next(iter(configs.values())), get_device()
         measured = time_networks(
-            {name: lambda config=config: _network(config) for name, config in configs.items()},
+            {name: partial(_network, config) for name, config in configs.items()},
             pairs.against,
             _size(some, search),
             asked.timing,
@@ -107,5 +108,5 @@ def _network(config: Config) -> AttentionResNet:
     """The classifier's network by itself."""
     with without_initial_weights():
         model: nn.Module = MODELS.build(config.model)
-    (backbone,) = [module for module in model.modules() if isinstance(module, RegisteredBackbone)]
-    return backbone.net
+    (backbone,) = registered_backbones(model)
+    return backbone

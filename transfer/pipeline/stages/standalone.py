@@ -165,7 +165,7 @@ class TrainNetworks(Stage):
         ended = [(network, runs[network.folder]) for network in wanted if network.folder in runs]
         rows = tuple(replace(one, name=network.name, picked=network.picked) for network, one in ended)
         best = max((row for row in rows if row.is_candidate), key=lambda row: row.val["top1"], default=None)
-        found = Standalone(rows, best and best.scheme, self.training(run))
+        found = Standalone(rows, None if best is None else best.scheme, self.training(run))
         write_json(run.file(STANDALONE), found.as_dict())
 
 

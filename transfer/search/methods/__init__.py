@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
-
-from backbones.errors import UserInputError, did_you_mean
+from backbones.plugins import check_plugin, load_plugin, plugin_names
 from transfer.search.methods.base import SearchMethod
 
 __all__ = ["DEFAULT_METHOD", "SearchMethod", "get_method", "list_methods"]
@@ -17,7 +13,7 @@ DEFAULT_METHOD = "surrogate"
 
 def list_methods() -> list[str]:
     """Names of the methods, sorted."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base" and not m.name.startswith("_"))
+    return plugin_names(__path__)
 
 
 def get_method(name: str | None = None) -> type[SearchMethod]:
@@ -26,15 +22,6 @@ def get_method(name: str | None = None) -> type[SearchMethod]:
     Raises:
         UserInputError: unknown name (with close matches).
     """
-    name, known = DEFAULT_METHOD if name is None else name, list_methods()
-    if name not in known:
-        raise UserInputError(
-            f"search method {name!r} is unknown, expected one of {', '.join(known)}.{did_you_mean(name, known)}"
-        )
-    module = importlib.import_module(f"{__name__}.{name}")
-    (found,) = [
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value) and issubclass(value, SearchMethod) and value.__module__ == module.__name__
-    ]
-    return found
+    name = DEFAULT_METHOD if name is None else name
+    check_plugin(name, list_methods(), "search method")
+    return load_plugin(f"{__name__}.{name}", SearchMethod)

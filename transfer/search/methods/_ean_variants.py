@@ -85,6 +85,7 @@ class Paper(Variant):
     def learn(self, bits: Tensor, values: Tensor) -> None:
         """Eq. 6 and 30 for the new scheme, then Eq. 31 for an old one."""
         bonus, log_p = self.curiosity(bits), self.controller.log_probabilities(bits)
+        # To the controller the bonus is a reward like any other; as a loss it is the predictor's alone.
         rewards = self.scale * (values + bonus.detach())
         self.buffer.add(Step(bits, rewards, log_p.detach()))
         _update(self.optimizer, policy_loss(log_p, rewards) + bonus.mean())
@@ -188,6 +189,7 @@ class Fixed(Variant):
         advantages += self.curiosity_weight * _against_others(bonus.detach()) / (self.bonus_variance**0.5 + 1e-8)
         _update(self.curiosity_optimizer, bonus.mean())
         log_p = self.controller.log_probabilities(bits)
+        # Without the bonus: what is new today is not when the step is drawn again.
         self.buffer.add(Step(bits, values, log_p.detach()))
         _update(self.controller_optimizer, policy_loss(log_p, advantages))
         if self.steps >= REUSE_AFTER:

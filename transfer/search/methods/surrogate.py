@@ -50,13 +50,12 @@ class Surrogate(SearchMethod):
             y = np.array([record.value for record in records])
             model = QuadraticRegression(x, y, pairs=len(y) >= self.pairwise_from * session.blocks)
             best = x[np.argsort(-y, kind="stable")[: STARTS // 2]]
-            asked, new = {row.tobytes() for row in x}, []
+            asked = {row.tobytes() for row in x}
+            new: list[np.ndarray] = []
             for number in range(min(self.batch, session.left)):
                 function = model.sample(draw)
-                flips = _new_flips(best[:INCUMBENTS], asked) if number < self.flips else []
-                new.append(
-                    flips[int(np.argmax(function(flips)))] if len(flips) else _best_new(function, best, asked, draw)
-                )
+                flips = _new_flips(best[:INCUMBENTS] if number < self.flips else best[:0], asked)
+                new.append(flips[np.argmax(function(flips))] if len(flips) else _best_new(function, best, asked, draw))
                 asked.add(new[-1].tobytes())
             session.score_bits((np.array(new) > 0).astype(int))
 

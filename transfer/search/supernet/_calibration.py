@@ -46,9 +46,11 @@ def bind(norms: list[_BatchNorm], statistics: Statistics) -> None:
     """
     for norm in norms:
         if norm not in statistics:
+            mean, var = norm.running_mean, norm.running_var
+            assert mean is not None and var is not None  # `norms_of` gives those that keep statistics
             statistics[norm] = {
-                "running_mean": torch.zeros_like(norm.running_mean),
-                "running_var": torch.ones_like(norm.running_var),
+                "running_mean": torch.zeros_like(mean),
+                "running_var": torch.ones_like(var),
                 # On the CPU, where reading it back for the average's weight does not wait for the device.
                 "num_batches_tracked": torch.zeros((), dtype=torch.long),
             }

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from backbones.attention import State
 from backbones.errors import UserInputError, did_you_mean
+from backbones.memory_format import to_memory_format
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
 from transfer.search.problem import Evaluation
@@ -103,7 +104,7 @@ class TrieEvaluator:
         self.device = torch.device(device) if device is not None else next(net.parameters()).device
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net = copy.deepcopy(net).requires_grad_(False).eval()
-        self.net = self.net.to(self.device, memory_format=self.memory_format)
+        self.net = to_memory_format(self.net.to(self.device), self.memory_format)
         depths = net.arch.depths
         self.positions = [(stage, block) for stage, depth in enumerate(depths) for block in range(depth)]
         self.blocks = BlockCount()
@@ -153,6 +154,7 @@ class TrieEvaluator:
         self.blocks.alone += trie.alone
         pending: list[tuple[Node, Tensor, State]] = [(trie.root, self._stem(trie.root, images), None)]
         while pending:
+            # The newest first: of each level, no more than one sibling waits with its activations.
             node, x, state = pending.pop()
             if node.leaf is None:
                 pending.extend(self._children(node, x, state))
@@ -186,6 +188,7 @@ class TrieEvaluator:
             residual, shortcut = layer.residual(x), layer.shortcut(x)
             for bit, child in node.children:
                 if bit:
+                    assert sam is not None  # a supernet has one at every block
                     found.append((child, *sam(residual, shortcut, state)))
                 else:
                     found.append((child, (residual + shortcut).relu_(), state))

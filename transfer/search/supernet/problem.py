@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
+from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -69,7 +70,8 @@ class Batches:
         if batch_size < 1:
             raise UserInputError(f"batch_size={batch_size}: expected at least 1")
         self.preprocessor, self.batch_size = preprocessor, batch_size
-        self.images = len(dataset)  # type: ignore[arg-type]
+        # torch's `Dataset` declares no length, because those that can only be iterated have none.
+        self.images = len(cast(Sized, dataset))
         self.metainfo: dict[str, Any] = dict(getattr(dataset, "metainfo", {}))
         self.sampler = _EpochSampler(self.images, seed)
         self._loader = DataLoader(
@@ -203,7 +205,7 @@ def _needed(config: Config, key: str) -> Any:
     return config[key]
 
 
-def _trained(config: Config, checkpoint: str | Path) -> nn.Module:
+def _trained(config: Config, checkpoint: str | Path) -> BaseModel:
     """The config's model with the checkpoint's weights, in inference mode."""
     with without_initial_weights():
         model = MODELS.build(config.model)

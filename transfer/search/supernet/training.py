@@ -15,7 +15,7 @@ from torch import nn
 from backbones.errors import UserInputError
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
-from transfer.engine.backbone import RegisteredBackbone
+from transfer.engine.backbone import registered_backbones
 from transfer.engine.checkpoint import bare
 
 SANDWICH_DRAWS = 2
@@ -83,7 +83,7 @@ class SupernetHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Checks the model, and keeps the scheme that the config gave it."""
-        self.model = bare(runner.model)
+        self.model: Any = bare(runner.model)
         self.net = supernet_of(self.model)
         self.given = self.net.scheme
         if (self.options["complement"] or self.options["sandwich"]) and not hasattr(self.model, "schemes"):
@@ -131,7 +131,7 @@ def beta_of(config: Config) -> float | None:
 
 def supernet_of(model: nn.Module) -> AttentionResNet:
     """The network inside a model's registered backbone; raises `UserInputError` where it is no supernet."""
-    nets = [module.net for module in bare(model).modules() if isinstance(module, RegisteredBackbone)]
+    nets = registered_backbones(bare(model))
     if len(nets) != 1 or not nets[0].supernet:
         raise UserInputError(
             "the model is no supernet, expected one RegisteredBackbone with attention and supernet=True "

@@ -1,0 +1,98 @@
+"""Cards as rows, lines and drawings for the terminal; imports no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from backbones.arch import get_arch
+from backbones.card import BackboneCard
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def card_row(card: BackboneCard) -> dict[str, Any]:
+    """What a list says of a card, in plain values."""
+    top1 = [figures.values["top1"] for figures in card.published if "top1" in figures.values]
+    return {
+        "name": card.name,
+        "arch": card.arch,
+        "attention": card.attention,
+        "sharing": card.sharing if card.attention else None,
+        "connected": card.scheme.connected,
+        "blocks": card.scheme.total,
+        "parameters": card.parameters.count if card.parameters else None,
+        "published_top1": top1[0] if top1 else None,
+        "provenance": card.provenance.kind,
+        "weights": card.weights is not None,
+    }
+
+
+def listing(cards: list[BackboneCard]) -> Table:
+    """A row for each card."""
+    table = new_table("name", "SAM", "shared by", "connected", "parameters", "top-1 (paper)", "scheme from", "weights")
+    for row in map(card_row, cards):
+        table.add_row(
+            row["name"],
+            row["attention"] or "-",
+            row["sharing"] or "-",
+            f"{row['connected']}/{row['blocks']}",
+            f"{row['parameters'] / 1e6:.3f} M" if row["parameters"] else "-",
+            f"{row['published_top1']:.2f}" if row["published_top1"] is not None else "-",
+            row["provenance"],
+            "yes" if row["weights"] else "-",
+        )
+    return table
+
+
+def facts(card: BackboneCard) -> list[str]:
+    """A line for each thing that a card says, figures apart."""
+    args = ", ".join(f"{key}={value}" for key, value in card.attention_args.items())
+    sam = f"{card.attention}({args}), one module per {card.sharing}" if card.attention else "none"
+    facts = {
+        "network": f"{card.arch}, attention {sam}",
+        "input": f"{card.input.size} px, mean {list(card.mean)}, std {list(card.std)}",
+        "scheme from": f"{card.provenance.kind}: {card.provenance.source}",
+        "note": card.provenance.note,
+        "parameters": _count(card),
+        "weights": f"{card.weights.file or card.weights.url}, {card.weights.licence}" if card.weights else "none",
+        "card": str(card.path),
+    }
+    return [f"{key:12}{value}" for key, value in facts.items() if value]
+
+
+def _count(card: BackboneCard) -> str:
+    if card.parameters is None:
+        return ""
+    classes = f"{card.parameters.num_classes} classes" if card.parameters.num_classes else "features only"
+    return f"{card.parameters.count:,} ({classes}{', convolutions with bias' if card.parameters.conv_bias else ''})"
+
+
+def drawing(card: BackboneCard) -> list[str]:
+    """A line a stage: one sign a block, filled where it is connected."""
+    lines = [f"scheme {card.scheme} ({card.scheme.connected} of {card.scheme.total} blocks connected)"]
+    channels = get_arch(card.arch).channels
+    for number, (bits, width) in enumerate(zip(card.scheme.stages, channels, strict=True), 1):
+        blocks = " ".join("■" if bit else "□" for bit in bits)
+        lines.append(f"  layer{number}  {width:5} channels  {blocks}  {sum(bits)}/{len(bits)}")
+    return lines
+
+
+def new_table(*columns: str) -> Table:
+    """A table for the terminal; numbers stand on the right."""
+    from rich.table import Table
+
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="right" if column in ("parameters", "connected") else "left")
+    return table
+
+
+def print_table(table: Table) -> None:
+    """As wide as the terminal, or on one line each."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a pipe has no width: keep a card on one line
+    console.print(table)
