@@ -32,10 +32,8 @@ def test_every_package_is_in_the_wheel():
     assert sorted(listed) == sorted([*found, "transfer.configs"])
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The wheel's contents, as pip would unpack them."""
-    folder = tmp_path_factory.mktemp("wheel")
+def build_wheel(folder):
+    """Unpacks the wheel into `folder/site`, as pip would."""
     source = folder / "source"  # a copy: setuptools leaves its build folder where it builds
     for name in (*OURS, "configs"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -46,7 +44,12 @@ def site(tmp_path_factory):
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
-    return folder / "site"
+
+
+@pytest.fixture(scope="session")
+def site(once):
+    """The wheel's contents."""
+    return once("wheel", build_wheel) / "site"
 
 
 def run(site, folder, *line):
