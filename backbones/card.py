@@ -193,6 +193,7 @@ class BackboneCard:
             )
         self._check_network()
         self._check_input()
+        self._check_figures()
 
     def _check_network(self) -> None:
         depths = named("network.arch", lambda: get_arch(self.arch).depths)
@@ -219,6 +220,16 @@ class BackboneCard:
             raise UserInputError(f"section 'input': mean={mean}, std={std}, expected three numbers each, std above 0")
         if self.input.size < 1:
             raise UserInputError(f"key 'input.size' is {self.input.size}, expected 1 or more")
+
+    def _check_figures(self) -> None:
+        if self.provenance.kind == "stand-in" and self.published:
+            raise UserInputError(
+                "section 'published' is of another network than this stand-in; leave it out, or say in "
+                f"'provenance.kind' what the network is, one of {', '.join(map(repr, KINDS))}"
+            )
+        for name in ("published", "measured"):
+            if not all(entry.source.strip() for entry in getattr(self, name)):
+                raise UserInputError(f"an entry of {name!r} has an empty 'source', expected what its figures are from")
 
     @property
     def mean(self) -> tuple[float, ...]:

@@ -195,7 +195,9 @@ def test_half_precision_is_no_farther_off_than_autocast(name, pictures):
     with torch.autocast("cpu", torch.bfloat16):
         usual = output(net)
     assert given.dtype == torch.float32 and given.shape == expected.shape
-    assert 0 < (given - expected).norm() < 1.1 * (usual - expected).norm()
+    # Both round weights and maps to bfloat16 once, so that their errors are independent and of one size, and the ratio
+    # of their norms is random around 1; folding rounds one more product for each convolution: sqrt(2) at the most.
+    assert 0 < (given - expected).norm() < 1.5 * (usual - expected).norm()
 
 
 def test_maps_of_one_position_get_the_mask_of_the_bias(pictures):

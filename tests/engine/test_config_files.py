@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from backbones.errors import UserInputError
+from transfer.engine.config_check import load_config
 from transfer.engine.config_files import OURS, find_config, list_configs
+from transfer.task import list_tasks
 
 
 def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
@@ -19,6 +22,14 @@ def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", list_configs())
 def test_every_config_is_found_by_its_name(name):
     assert find_config(name).relative_to(OURS).with_suffix("").as_posix() == name
+
+
+@pytest.mark.parametrize("name", [name for name in list_configs() if not name.startswith("search/")])
+def test_every_config_is_read_and_names_a_task(name):
+    task = Config.fromfile(find_config(name), import_custom_modules=False).task
+    if task == "segmentation":
+        pytest.importorskip("mmseg", reason="mmsegmentation is not installed (extras lite and full)")
+    assert load_config(name).task == task and task in list_tasks()
 
 
 @pytest.mark.parametrize("name", list_configs("search"))
