@@ -88,7 +88,9 @@ def run(name, scheme, top1, *, sharing="stage", attention="se", seed=0, max_iter
 
 
 def write_standalone(folder, runs, best):
-    (folder / "standalone.json").write_text(json.dumps({"format": 1, "runs": runs, "best": str(best)}))
+    (folder / "standalone.json").write_text(
+        json.dumps({"format": 1, "runs": runs, "best": None if best is None else str(best)})
+    )
 
 
 def write_increment(folder, rows):

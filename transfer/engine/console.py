@@ -67,5 +67,6 @@ def repeat_command(extra: Iterable[str] = ()) -> str:
 
 
 def resume_command() -> str:
-    """The command line that goes on where this one was stopped."""
-    return repeat_command(() if "--resume" in sys.argv else ("--resume",))
+    """The command line that goes on where this one was stopped; `standalone` does so by itself."""
+    program = sys.argv[0].split()[-1].rpartition("/")[2].removesuffix(".py")
+    return repeat_command(() if program == "standalone" or "--resume" in sys.argv else ("--resume",))
