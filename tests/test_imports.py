@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from transfer.cli import COMMANDS
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONAL = {"mmseg", "mmcv", "gradio", "timm", "numba", "pymoo", "optuna", "sklearn", "ray", "tensorboard"}

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from setuptools import find_packages
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("backbones", "transfer", "tasks")
 

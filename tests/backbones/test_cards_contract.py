@@ -11,6 +11,8 @@ from backbones.scheme import ConnectionScheme
 from backbones.verification import verify_backbone
 from backbones.weights import load_weights
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED_SCHEMES = {
     "resnet50_share_ean_sge.imagenet": (4, 11, 19, 3),
     "resnet50_share_ean_dia.imagenet": (6, 3, 50, 3),

@@ -7,6 +7,8 @@ from backbones.arch import get_arch
 from backbones.registry import create_backbone, get_card, list_backbones
 from backbones.scheme import ConnectionScheme
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {
     "resnet164.cifar100": 1_727_284,
     "resnet164_full_sa_se.cifar100": 1_929_388,

@@ -14,6 +14,8 @@ from transfer.engine.config_check import load_config
 from transfer.engine.runner_setup import choose_device
 from transfer.measure import timing
 
+pytestmark = pytest.mark.slow
+
 CONFIG = "configs/shha_small_full_share_se.py"
 
 

@@ -13,6 +13,8 @@ from transfer.benchmarks import startup
 from transfer.cli import run_command
 from transfer.measure.columns import as_markdown, interval, number, text
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -14,6 +14,8 @@ from mmengine.registry import DefaultScope
 from backbones.registry import get_card
 from transfer.cli import run_command
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 EAN, SHARE, PLAIN = "resnet38_share_ean_se.standin", "resnet38_full_share_se.cifar100", "resnet38.cifar100"
 

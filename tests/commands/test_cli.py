@@ -13,6 +13,8 @@ from backbones.errors import RunError, UserInputError
 from transfer import cli
 from transfer.cli import COMMANDS, check_packages, main, run_command
 
+pytestmark = pytest.mark.slow
+
 # ---- which command is meant
 
 

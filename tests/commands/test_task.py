@@ -11,6 +11,8 @@ from transfer.engine.config_check import load_config
 from transfer.engine.config_files import list_configs
 from transfer.task import get_task, list_tasks
 
+pytestmark = pytest.mark.slow
+
 TASKS = list_tasks()
 PARTS = {
     "check": {"check": (["config"], {})},

@@ -13,6 +13,8 @@ from tasks.counting.dataset import CrowdDataset
 from tasks.counting.layouts.shanghaitech import image_info
 from tasks.counting.scenes import write_scenes
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

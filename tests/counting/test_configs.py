@@ -8,6 +8,8 @@ from mmengine.registry import DATASETS, MODELS
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.config_check import load_config
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 CARDS = {
     "resnet": "resnet50.imagenet",

@@ -12,6 +12,8 @@ from tasks.counting.dataset import CrowdDataset
 from tasks.counting.scenes import VISIBLE, _visible_heads, make_scene, write_scenes
 from tasks.counting.scenes import Camera as SceneCamera
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

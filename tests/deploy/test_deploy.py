@@ -22,6 +22,8 @@ from transfer.deploy import deploy
 from transfer.deploy._fused import FusedConv
 from transfer.measure.networks import settle
 
+pytestmark = pytest.mark.slow
+
 SCHEME_18, SCHEME_50, SCHEME_38 = "10.11.01.11", "100.1011.010011.011", "1010.0110.0011"
 STAGE, BLOCK = dict(sharing="stage"), dict(sharing="block")
 SE, SGE, DIA = (dict(attention=name) for name in ("se", "sge", "dia"))

@@ -14,6 +14,8 @@ from mmengine.logging import HistoryBuffer
 from backbones.errors import UserInputError
 from transfer.engine import compat
 
+pytestmark = pytest.mark.slow
+
 
 def test_mmseg_models_import_with_mmcv_lite_and_the_missing_operator_says_so():
     mmcv = pytest.importorskip("mmcv")

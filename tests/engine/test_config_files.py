@@ -10,6 +10,8 @@ from transfer.engine.config_check import load_config
 from transfer.engine.config_files import OURS, find_config, list_configs
 from transfer.task import list_tasks
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -12,6 +12,8 @@ import engine_tiny
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 BACKBONE = 'model = dict(type="TinyModel", backbone=dict(type="RegisteredBackbone", name="{}"))\n'
 

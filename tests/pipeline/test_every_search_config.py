@@ -8,6 +8,8 @@ from transfer.pipeline.stages.standalone import training_config
 from transfer.pipeline.stages.supernet import supernet_config
 from transfer.search.objective import Reward
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", list_configs("search"))
 def test_it_is_read_and_so_are_the_configs_that_it_names(name):

@@ -20,6 +20,8 @@ from transfer.pipeline.config import read_search_config
 from transfer.pipeline.register import register_search
 from transfer.pipeline.run import run_search
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -17,6 +17,8 @@ from transfer.pipeline.stages import search as stage
 from transfer.pipeline.stages.standalone import TrainCandidates
 from transfer.search.log import LoggedProblem, read_log
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
 FULL_SHARE = f"{ROOT}/configs/supernet/digits_resnet38_full_share_se.py"

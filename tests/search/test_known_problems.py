@@ -15,6 +15,8 @@ from transfer.search.methods import get_method
 from transfer.search.objective import BlockCost, Reward, TimeReward
 from transfer.search.problem import Evaluation
 
+pytestmark = pytest.mark.slow
+
 
 def tabulated(problem):
     """The table of all schemes of a small problem."""

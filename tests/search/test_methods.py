@@ -16,6 +16,8 @@ from transfer.search.objective import Reward, hypervolume, pareto_front
 from transfer.search.problem import Evaluation
 from transfer.search.session import Session
 
+pytestmark = pytest.mark.slow
+
 OPTIONAL = {"nsga2": "pymoo", "tpe": "optuna"}
 DEPTHS = (3, 2, 3)
 

@@ -19,6 +19,8 @@ from transfer.engine.training import train
 from transfer.search.problem import SearchProblem, loaders_in, supernet_in
 from transfer.search.supernet import Batches, SupernetHook, SupernetProblem, schemes_at
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 DEPTHS = (4, 4, 4)
 

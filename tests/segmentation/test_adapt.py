@@ -20,7 +20,7 @@ from backbones.errors import UserInputError
 from backbones.registry import get_card
 from transfer.engine.config_check import apply_options
 
-pytestmark = pytest.mark.usefixtures("mmseg_scope")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mmseg_scope")]
 
 MODELS_FOLDER = Path(importlib.util.find_spec("mmseg").origin).parent / ".mim/configs/_base_/models"
 README = """

@@ -19,6 +19,8 @@ from torch import nn
 from backbones.errors import UserInputError
 from transfer.engine.backbone import RegisteredBackbone
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 STRANGER = """

@@ -8,7 +8,7 @@ from segmentation_files import CONFIGS
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.config_check import load_config
 
-pytestmark = pytest.mark.usefixtures("mmseg_scope")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mmseg_scope")]
 
 CARDS = {
     "resnet": "resnet50.imagenet",

@@ -13,7 +13,7 @@ from tasks.segmentation.predict import classes_of
 from tasks.segmentation.visualize import overlay, read_curve, with_legend
 from transfer.engine.config_check import load_config
 
-pytestmark = pytest.mark.usefixtures("mmseg_scope")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mmseg_scope")]
 
 
 @pytest.fixture
