@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones._options import FeatureInfo as FeatureInfo
-from backbones._options import TrunkOptions
 from backbones.arch import ArchSpec, get_arch
 from backbones.attention import Attention, create_attention
 from backbones.attention.base import he_init_
 from backbones.blocks import BLOCKS, Stage
 from backbones.errors import UserInputError
 from backbones.memory_format import to_memory_format
+from backbones.options import FeatureInfo as FeatureInfo
+from backbones.options import TrunkOptions
 from backbones.scheme import ConnectionScheme
 
 SHARING = ("stage", "block")

@@ -108,7 +108,7 @@ def test_the_two_lines_are_the_readmes():
 @pytest.mark.parametrize(
     ("model", "card"),
     combinations(
-        [name for name in BASES if name not in NECKS],
+        [name for name in BASES if name not in NECKS and not name.startswith("ocrnet")],  # OCR: two maps of one stride
         [name for name in one_of_each() if name not in usual([name])],
         lambda model, card: model in FEW and "resnet38_full_sa" in card,
     ),
