@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 # Processes that share the tests, each with one torch thread.
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: demo test test-fast test-all lint clean
 
