@@ -3,7 +3,7 @@
 A task is a folder of `tasks`. Importing it registers its data sets, models and metrics; what else it offers is a
 module of it each, and every one is optional:
 
-    check.py    `check(config) -> Report` on the data that a config uses
+    check.py    `check(config) -> DataReport` (`transfer.engine.data_report`) on the data that a config uses
     predict.py  `predict(config, checkpoint, inputs, *, out, deploy) -> record`, and `summary(record) -> lines`
     scenes.py   `write_scenes(out, images, seed, test_share, *, progress) -> (train, test)`: generated sample data
 
