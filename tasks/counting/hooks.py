@@ -14,7 +14,7 @@ from mmengine.registry import HOOKS
 
 from backbones.files import write_atomically
 from tasks.counting.targets import density_map
-from tasks.counting.visualize import ImageArray, draw_curve, panels
+from tasks.counting.visualize import ImageArray, panels
 
 DRAWN_SIGMA = 8.0
 """Width in pixels of the ground truth's points in images, where the pipeline made no density map."""
@@ -59,18 +59,6 @@ class DensityPictureHook(Hook):
         for inputs, sample in list(zip(data_batch["inputs"], outputs, strict=True))[: self._left]:
             self._left -= 1
             yield str(sample.image_id).replace("/", "_"), draw_sample(inputs.permute(1, 2, 0).cpu().numpy(), sample)
-
-
-@HOOKS.register_module()
-class CurvePictureHook(Hook):
-    """Draws `curve.png` from the work directory's `curve.jsonl` after each validation."""
-
-    priority = "VERY_LOW"  # behind the hook that writes the curve
-
-    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        curve = Path(runner.work_dir) / "curve.jsonl"
-        if is_main_process() and curve.is_file():
-            draw_curve(curve, curve.with_suffix(".png"), title=runner.experiment_name.rsplit("_", 2)[0])
 
 
 def draw_sample(image_HW3: ImageArray, sample: Any) -> ImageArray:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import cv2
 import matplotlib
 import numpy as np
@@ -94,37 +91,3 @@ def _scale(width: int, top: float, stride: int) -> ImageArray:
     cv2.putText(strip, "0", (6, _STRIP - 3), _FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
     cv2.putText(strip, text, (right + 6, _STRIP - 3), _FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
     return strip
-
-
-def read_curve(path: str | Path) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-    """Reads a work directory's `curve.jsonl`: (iteration, loss) and (iteration, validation MAE)."""
-    losses, errors = [], []
-    for line in Path(path).read_text().splitlines():
-        entry = json.loads(line)
-        if "loss" in entry:
-            losses.append((entry["iter"], entry["loss"]))
-        if "mae" in entry.get("val", {}):
-            errors.append((entry["iter"], entry["val"]["mae"]))
-    return losses, errors
-
-
-def draw_curve(path: str | Path, out: str | Path, title: str = "") -> None:
-    """Draws a `curve.jsonl` as a PNG: training loss on top, validation MAE below."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    losses, errors = read_curve(path)
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, sharex=True)
-    above.set(title=title, ylabel="training loss", yscale="log")
-    below.set(xlabel="iteration", ylabel="validation MAE (people)", yscale="log")
-    if losses:
-        above.plot(*zip(*losses, strict=True), color="#0072B2", linewidth=1)
-    if errors:
-        below.plot(*zip(*errors, strict=True), color="#D55E00", marker="o", markersize=3)
-        at, best = min(errors, key=lambda point: point[1])
-        below.annotate(f"best {best:.1f} at {at}", (at, best), xytext=(0, 12), textcoords="offset points", ha="right")
-    for axes in (above, below):
-        axes.grid(alpha=0.3)
-    figure.savefig(out, dpi=120, format="png")

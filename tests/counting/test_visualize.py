@@ -1,4 +1,3 @@
-import json
 from types import SimpleNamespace
 
 import cv2
@@ -8,8 +7,9 @@ import pytest
 import torch
 from counting_tiny import batch, counter
 
-from tasks.counting.hooks import CurvePictureHook, DensityPictureHook
-from tasks.counting.visualize import COLORMAP, draw_curve, overlay, panels, read_curve
+from tasks.counting.hooks import DensityPictureHook
+from tasks.counting.visualize import COLORMAP, overlay, panels
+from transfer.engine.curve import CurvePictureHook
 
 
 def test_panels_show_input_truth_and_prediction_side_by_side():
@@ -52,21 +52,6 @@ def test_the_colour_map_rises_evenly_in_lightness():
 def test_odd_images_can_be_drawn(shape):
     density = np.zeros((-(-shape[0] // 8), -(-shape[1] // 8)), np.float32)
     assert panels(np.zeros((*shape, 3), np.uint8), density, 0.0, width=64).size
-
-
-def test_the_curve_is_read_and_drawn(tmp_path):
-    lines = [{"iter": 10, "loss": 2.0, "lr": 0.1}, {"iter": 20, "loss": 1.0}, {"iter": 20, "val": {"mae": 30.0}}]
-    path = tmp_path / "curve.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert read_curve(path) == ([(10, 2.0), (20, 1.0)], [(20, 30.0)])
-    draw_curve(path, tmp_path / "curve.png", title="a run")
-    assert cv2.imread(str(tmp_path / "curve.png")).std() > 0
-
-
-def test_an_empty_curve_is_drawn(tmp_path):
-    (tmp_path / "curve.jsonl").touch()
-    draw_curve(tmp_path / "curve.jsonl", tmp_path / "curve.png")
-    assert (tmp_path / "curve.png").stat().st_size
 
 
 class Shown:
