@@ -6,6 +6,7 @@ module of it each, and every one is optional:
     check.py    `check(config) -> DataReport` (`transfer.engine.data_report`) on the data that a config uses
     predict.py  `predict(config, checkpoint, inputs, *, out, deploy) -> record`, and `summary(record) -> lines`
     scenes.py   `write_scenes(out, images, seed, test_share, *, progress) -> (train, test)`: generated sample data
+    import_points.py  `import_points(source, out, ...) -> report`, and `summary(report) -> lines`: data of one's own
 
 Tasks stand above the library, so they are found by name, here and nowhere else.
 """

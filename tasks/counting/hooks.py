@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from backbones.files import write_atomically
+from tasks.counting.structures import NOUN
 from tasks.counting.targets import density_map
 from tasks.counting.visualize import ImageArray, panels
 
@@ -68,7 +69,9 @@ def draw_sample(image_HW3: ImageArray, sample: Any) -> ImageArray:
     if "points" in sample:
         points = sample.num_points
         truth = _ground_truth(sample, image_HW3.shape[:2])
-    return panels(image_HW3, density, sample.pred_count, truth, points, stride=sample.stride)
+    return panels(
+        image_HW3, density, sample.pred_count, truth, points, stride=sample.stride, noun=sample.get("noun", NOUN)
+    )
 
 
 def _ground_truth(sample: Any, shape_hw: tuple[int, int]) -> np.ndarray:

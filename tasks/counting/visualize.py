@@ -7,6 +7,8 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.counting.structures import NOUN
+
 ImageArray = NDArray[np.uint8]
 
 COLORMAP = "viridis"  # even in lightness, so readable in print and with any colour vision
@@ -23,17 +25,19 @@ def panels(
     *,
     stride: int = 8,
     width: int = 480,
+    noun: str = NOUN,
 ) -> ImageArray:
     """Draws the photograph, the ground truth (where there is one) and the prediction side by side, with both counts.
 
     Args:
         image_HW3: uint8 RGB.
-        prediction_hw: people per cell; cell (0, 0) is the top left `stride` x `stride` pixels.
-        predicted: number of people predicted.
+        prediction_hw: density, `noun` per cell; cell (0, 0) is the top left `stride` x `stride` pixels.
+        predicted: number predicted.
         truth_hw: ground truth on the same grid; both maps share one colour scale.
         points: number of annotated points.
         stride: side of a cell in pixels.
         width: of one panel in pixels.
+        noun: what is counted.
 
     Returns:
         uint8 RGB; below the panels lies the colour scale.
@@ -47,11 +51,11 @@ def panels(
         total = float(np.sum(truth_hw)) if points is None else points
         parts.append(_captioned(shown, f"ground truth: {total:g}"))
     shown = _fitted(overlay(image_HW3, prediction_hw, stride, top), width)
-    parts.append(_captioned(shown, f"predicted: {predicted:.1f}"))
+    parts.append(_captioned(shown, f"predicted: {predicted:.1f} {noun}"))
     gap = np.full((parts[0].shape[0], _GAP, 3), 255, np.uint8)
     row = [piece for part in parts for piece in (part, gap)][:-1]
     body = np.concatenate(row, axis=1)
-    return np.concatenate([body, _scale(body.shape[1], top, stride)], axis=0)
+    return np.concatenate([body, _scale(body.shape[1], top, stride, noun)], axis=0)
 
 
 def overlay(image_HW3: ImageArray, density_hw: NDArray[np.floating], stride: int, top: float) -> ImageArray:
@@ -80,10 +84,10 @@ def _captioned(image: ImageArray, text: str) -> ImageArray:
     return np.concatenate([bar, image], axis=0)
 
 
-def _scale(width: int, top: float, stride: int) -> ImageArray:
-    """The colour scale with its ends named, in people per cell."""
+def _scale(width: int, top: float, stride: int, noun: str) -> ImageArray:
+    """The colour scale with its ends named, in people (or what else is counted) per cell."""
     strip = np.full((_STRIP + 8, width, 3), 255, np.uint8)
-    text = f"{top:.2g} people per {stride} x {stride} px"
+    text = f"{top:.2g} {noun} per {stride} x {stride} px"
     left = 24
     right = max(left + 20, width - 10 * len(text))
     ramp = _colours(np.linspace(0, 1, right - left, dtype=np.float32))

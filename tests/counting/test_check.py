@@ -132,4 +132,4 @@ def test_the_leak_of_part_a_is_seen(real_data):
     report = check(config(real_data / "ShanghaiTech/part_A"))
     assert report.sound
     assert any("train IMG_121" in line and "test IMG_98" in line for line in report.remarks)
-    assert sum(row["heads"] for row in report.rows) == 162_413 + 78_862
+    assert sum(row["people"] for row in report.rows) == 162_413 + 78_862

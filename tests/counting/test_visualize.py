@@ -7,7 +7,7 @@ import pytest
 import torch
 from counting_tiny import batch, counter
 
-from tasks.counting.hooks import DensityPictureHook
+from tasks.counting.hooks import DensityPictureHook, draw_sample
 from tasks.counting.visualize import COLORMAP, overlay, panels
 from transfer.engine.curve import CurvePictureHook
 
@@ -28,6 +28,17 @@ def test_panels_name_both_counts(monkeypatch):
     panels(np.zeros((8, 8, 3), np.uint8), density, 12.34, density, 13)
     assert any("13" in text for text in written) and any("predicted: 12.3" in text for text in written)
     assert any("2 people per 8 x 8 px" in text for text in written)
+
+
+def test_captions_name_what_the_model_counts(monkeypatch):
+    written = []
+    monkeypatch.setattr(cv2, "putText", lambda image, text, *args: written.append(text))
+    data = batch((16, 24))
+    with torch.no_grad():
+        (sample,) = counter(noun="cells").eval().test_step(data)
+    draw_sample(data["inputs"][0].permute(1, 2, 0).numpy(), sample)
+    assert any("cells per" in text for text in written) and any(text.endswith(" cells") for text in written)
+    assert not any("people" in text for text in written)
 
 
 def test_an_overlay_is_grey_where_nobody_is_and_coloured_where_many_are():

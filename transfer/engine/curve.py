@@ -69,7 +69,7 @@ class CurvePictureHook(Hook):
 
     priority = "VERY_LOW"  # behind the hook that writes the curve
 
-    def __init__(self, metric: str = "mae", label: str = "validation MAE (people)", errors: bool = True) -> None:
+    def __init__(self, metric: str = "mae", label: str = "validation MAE", errors: bool = True) -> None:
         self.metric, self.label, self.errors = metric, label, errors
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
