@@ -4,7 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint clean
+# Processes that share the tests, each with one torch thread.
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+.PHONY: demo test test-fast test-all lint clean
 
 # Generates crowd scenes, learns to count in them, tests, and draws what was learnt.
 DEMO := work_dirs/sample_ean_se
@@ -18,12 +22,21 @@ data/sample_counting: $(STAMP)
 	@if [ -d $@ ]; then touch $@; else $(BIN)/python tools/make_scenes.py counting $@ --images 120 --seed 0; fi
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not all_cards"
+
+# Less than a minute, for between two edits.
+test-fast: $(STAMP)
+	$(PYTEST) -m "not slow and not all_cards"
+
+# Every registered backbone, not one of each kind.
+test-all: $(STAMP)
+	$(PYTEST)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from backbones import schema
 from backbones.arch import get_arch
 from backbones.errors import UserInputError, did_you_mean
+from backbones.figures import Figures, FiguresRow, as_row, from_row
 from backbones.plugins import plugin_names
 from backbones.schema import named
 from backbones.scheme import ConnectionScheme
@@ -71,54 +72,6 @@ class ParameterCount:
     conv_bias: bool = False
 
 
-_Figure = int | float | None
-
-
-@dataclass(frozen=True)
-class _Row:
-    """`Figures` as a file has them, a key for each value; `mse` is the root, as the counting field writes it."""
-
-    source: str
-    data: str
-    note: str = ""
-    top1: _Figure = None
-    top5: _Figure = None
-    parameters_million: _Figure = None
-    flops_billion: _Figure = None
-    ms_per_image: _Figure = None
-    time_increment_percent: _Figure = None
-    mae: _Figure = None
-    mse: _Figure = None
-    nae: _Figure = None
-    game1: _Figure = None
-    game2: _Figure = None
-    game3: _Figure = None
-    miou: _Figure = None
-    macc: _Figure = None
-    aacc: _Figure = None
-
-
-FIGURES = tuple(each.name for each in fields(_Row) if each.name not in ("source", "data", "note"))
-"""Names of figures; `top1`, `macc` and their like are in percent."""
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Figures from one source on one set of data; `values` maps names of `FIGURES` to numbers."""
-
-    source: str
-    data: str
-    values: Mapping[str, float] = field(hash=False)
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        for name, value in self.values.items():
-            if name not in FIGURES:
-                raise UserInputError(f"figure {name!r} is unknown.{did_you_mean(name, FIGURES)}")
-            if not math.isfinite(value):
-                raise UserInputError(f"figure {name!r} is {value}, expected a finite number")
-
-
 @dataclass(frozen=True)
 class BackboneCard:
     """One registered backbone. Validated on construction; read from and written to TOML.
@@ -168,6 +121,7 @@ class BackboneCard:
             )
         self._check_network()
         self._check_input()
+        self._check_figures()
 
     def _check_network(self) -> None:
         depths = named("network.arch", lambda: get_arch(self.arch).depths)
@@ -194,6 +148,16 @@ class BackboneCard:
             raise UserInputError(f"section 'input': mean={mean}, std={std}, expected three numbers each, std above 0")
         if self.input.size < 1:
             raise UserInputError(f"key 'input.size' is {self.input.size}, expected 1 or more")
+
+    def _check_figures(self) -> None:
+        if self.provenance.kind == "stand-in" and self.published:
+            raise UserInputError(
+                "section 'published' is of another network than this stand-in; leave it out, or say in "
+                f"'provenance.kind' what the network is, one of {', '.join(map(repr, KINDS))}"
+            )
+        for name in ("published", "measured"):
+            if not all(entry.source.strip() for entry in getattr(self, name)):
+                raise UserInputError(f"an entry of {name!r} has an empty 'source', expected what its figures are from")
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -280,8 +244,8 @@ class _Written:
     provenance: Provenance
     parameters: ParameterCount | None = None
     weights: Weights | None = None
-    published: tuple[_Row, ...] = ()
-    measured: tuple[_Row, ...] = ()
+    published: tuple[FiguresRow, ...] = ()
+    measured: tuple[FiguresRow, ...] = ()
 
     @classmethod
     def of(cls, card: BackboneCard) -> _Written:
@@ -291,8 +255,8 @@ class _Written:
         return cls(
             **same,
             network=plain if card.attention is None else connected,
-            published=tuple(map(_row, card.published)),
-            measured=tuple(map(_row, card.measured)),
+            published=tuple(map(as_row, card.published)),
+            measured=tuple(map(as_row, card.measured)),
         )
 
     def card(self, path: Path) -> BackboneCard:
@@ -307,22 +271,10 @@ class _Written:
             attention_args=network.attention_args,
             sharing=network.sharing or "stage",
             scheme=named("network.scheme", lambda: ConnectionScheme.parse(text, depths)),
-            published=tuple(_figures(row, "published") for row in self.published),
-            measured=tuple(_figures(row, "measured") for row in self.measured),
+            published=tuple(from_row(row, "published") for row in self.published),
+            measured=tuple(from_row(row, "measured") for row in self.measured),
             path=path,
         )
-
-
-def _row(figures: Figures) -> _Row:
-    values: dict[str, Any] = dict(figures.values)
-    return _Row(figures.source, figures.data, figures.note, **values)
-
-
-def _figures(row: _Row, name: str) -> Figures:
-    values = {figure: getattr(row, figure) for figure in FIGURES if getattr(row, figure) is not None}
-    if not values:
-        raise UserInputError(f"an entry of {name!r} holds no figure, expected one of {', '.join(FIGURES)}")
-    return Figures(row.source, row.data, values, row.note)
 
 
 # ---- checks

@@ -77,7 +77,7 @@ class ModelCard:
         name: lower case, such as `shha_r38_ean_se`.
         task: a folder of `tasks`, such as `counting`.
         summary: one line.
-        noun: what a counter counts.
+        noun: what a counter counts, as its config says.
         default: whether it is the model that is taken where none is named, one at most for each task.
         backbone: None where the model holds no registered one.
         data: what it was trained on.

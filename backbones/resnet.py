@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones._options import FeatureInfo as FeatureInfo
-from backbones._options import TrunkOptions
 from backbones.arch import ArchSpec, get_arch
 from backbones.attention import Attention, create_attention
 from backbones.attention.base import he_init_
 from backbones.blocks import BLOCKS, Stage
 from backbones.errors import UserInputError
 from backbones.memory_format import to_memory_format
+from backbones.options import FeatureInfo as FeatureInfo
+from backbones.options import TrunkOptions
 from backbones.scheme import ConnectionScheme
 
 SHARING = ("stage", "block")
@@ -37,7 +37,7 @@ class AttentionResNet(nn.Module):
         scheme: which blocks are connected; default all of them where there is attention.
         supernet: hold the modules of all blocks, whatever the scheme; it may then change at any time.
         num_classes: put out logits (N, num_classes) instead of features.
-        in_channels: channels of the picture.
+        in_channels: channels of the image.
         out_indices: 0-based stages to put out, or from the last (-1), default the last. Later stages are not built.
         output_stride: greatest stride; later stages dilate instead, by torchvision's rule.
         strides: stride of each stage, without dilation; default (1, 2, 2, ...).
@@ -246,7 +246,7 @@ class AttentionResNet(nn.Module):
         """Returns a tuple of feature maps, one for each of `out_indices`, or logits with `num_classes`.
 
         Args:
-            x_NCHW: normalised pictures.
+            x_NCHW: normalised images.
             weights: soft connections (m,), one a block in network order; they take the scheme's place (supernet).
         """
         x, features = self.stem(x_NCHW.to(memory_format=self.memory_format)), []

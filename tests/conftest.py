@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from filelock import FileLock
 
 import transfer.engine  # noqa: F401  (sets up the guards before anything imports timm, torchvision or mmsegmentation)
 from transfer.cli import run_command
@@ -18,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 torch.set_num_threads(1)
 # The user's own cards are nobody's business here: neither listed, nor in the way of a name.
-os.environ["TRANSFER_CARDS"] = tempfile.mkdtemp(prefix="cards-")
+_NO_CARDS = tempfile.TemporaryDirectory(prefix="cards-")
+os.environ["TRANSFER_CARDS"] = _NO_CARDS.name
 
 
 def pytest_collection_modifyitems(items):
@@ -54,6 +57,25 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         return Done(status, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """`once(name, fill)` is a folder that `fill` fills once for all the processes that share the tests; to be read."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, fill: Callable[[Path], object]) -> Path:
+        path, done = base / f"once-{name}", base / f"once-{name}.done"
+        with FileLock(f"{path}.lock"):
+            if not done.exists():
+                shutil.rmtree(path, ignore_errors=True)
+                path.mkdir()
+                fill(path)
+                done.touch()
+        return path
+
+    return folder
 
 
 @pytest.fixture

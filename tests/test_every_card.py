@@ -16,6 +16,8 @@ from backbones.registry import get_card
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.config_check import load_config, scope_of
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 SIDE = 32
 SPREAD = 5

@@ -1,5 +1,6 @@
 """A built wheel, unpacked elsewhere: it builds every backbone, and its command finds the configs inside it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,16 +12,19 @@ from pathlib import Path
 import pytest
 from setuptools import find_packages
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("backbones", "transfer", "tasks")
 
-BUILD_ALL = """
-import torch, backbones
-print(backbones.__file__)
+EVERYTHING = """
+import json, sys, torch, backbones
+from transfer.cli import main
 for name in backbones.list_backbones():
     with torch.device("meta"):
         backbones.create_backbone(name)
-    print(name)
+statuses = [main(["check", name]) for name in ("sample_ean_se", "sampel_ean_se")]
+print(json.dumps({"from": backbones.__file__, "built": backbones.list_backbones(), "statuses": statuses}))
 """
 
 
@@ -30,10 +34,8 @@ def test_every_package_is_in_the_wheel():
     assert sorted(listed) == sorted([*found, "transfer.configs"])
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The wheel's contents, as pip would unpack them."""
-    folder = tmp_path_factory.mktemp("wheel")
+def build_wheel(folder):
+    """Unpacks the wheel into `folder/site`, as pip would."""
     source = folder / "source"  # a copy: setuptools leaves its build folder where it builds
     for name in (*OURS, "configs"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -44,7 +46,12 @@ def site(tmp_path_factory):
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
-    return folder / "site"
+
+
+@pytest.fixture(scope="session")
+def site(once):
+    """The wheel's contents."""
+    return once("wheel", build_wheel) / "site"
 
 
 def run(site, folder, *line):
@@ -57,20 +64,16 @@ def test_the_wheel_holds_three_packages(site):
     assert {path.name for path in site.iterdir() if not path.name.endswith(".dist-info")} == set(OURS)
 
 
-def test_the_wheel_builds_every_backbone(site, tmp_path):
-    done = run(site, tmp_path, "-c", BUILD_ALL)
-    assert done.returncode == 0, done.stderr
-    where, *names = done.stdout.split()
-    assert Path(where).is_relative_to(site)
-    assert names == sorted(path.stem for path in (ROOT / "backbones/cards").glob("*.toml"))
-
-
-def test_the_command_finds_configs_by_name(site, tmp_path):
+def test_the_wheel_builds_every_backbone_and_finds_configs_by_name(site, tmp_path):
     (tmp_path / "data").mkdir()
-    done = run(site, tmp_path, "-m", "transfer", "check", "sample_ean_se")
-    assert done.returncode == 2 and "sample_counting" in done.stderr + done.stdout and "config" not in done.stderr
-    done = run(site, tmp_path, "-m", "transfer", "check", "sampel_ean_se")
-    assert done.returncode == 2 and "Did you mean 'sample_ean_se'" in done.stderr
+    done = run(site, tmp_path, "-c", EVERYTHING)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert Path(found["from"]).is_relative_to(site)
+    assert found["built"] == sorted(path.stem for path in (ROOT / "backbones/cards").glob("*.toml"))
+    assert found["statuses"] == [2, 2]
+    assert "sample_counting" in done.stdout and "Did you mean 'sample_ean_se'" in done.stderr
+    assert done.stderr.count("\n") == 1, "the first config was found"
 
 
 def test_a_foreign_package_of_the_same_name_is_named(site, tmp_path):

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "benchmark": ("benchmark",),
     "scenes": ("scenes",),
     "models": ("models",),
+    "import-points": ("import_points",),
     **{name: ("backbones", name) for name in ("list", "show", "verify", "register", "remove", "fetch", "pack")},
 }
 """What `ean NAME` runs: a module of `transfer.commands`, and the words that it gets in front of the others."""
@@ -76,7 +77,7 @@ def usage() -> str:
     for name, (module, *words) in COMMANDS.items():
         found = importlib.import_module(f"transfer.commands.{module}")
         text = found.TEXTS[name] if words else (found.__doc__ or "").splitlines()[0]
-        lines.append(f"  {name:12}{text[0].upper()}{text[1:].rstrip('.')}")
+        lines.append(f"  {name:14}{text[0].upper()}{text[1:].rstrip('.')}")
     return "\n".join([*lines, "", "  --version   of this toolkit and of what it computes with"])
 
 

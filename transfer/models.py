@@ -246,7 +246,6 @@ def register_model(
     *,
     name: str,
     summary: str = "",
-    noun: str = "people",
     default: bool = False,
     data: TrainingData | None = None,
     metrics: Iterable[str | Path] = (),
@@ -263,7 +262,6 @@ def register_model(
         config: of the training, a file or the name of one of ours; default the one in the checkpoint.
         name: of the model.
         summary: one line.
-        noun: what it counts.
         default: take it where no model is named.
         data: what it was trained on, in words.
         metrics: files that `tools/test.py --out` wrote for this very checkpoint.
@@ -280,7 +278,6 @@ def register_model(
         name=name,
         task=str(source.config.task),
         summary=summary,
-        noun=noun,
         default=default,
         data=data or TrainingData(),
         measured=tuple(_measured(path, checkpoint, half) for path in metrics),
@@ -289,7 +286,7 @@ def register_model(
     )
     target = STORE.place(card, directory)
     network = TaskModel(source).network
-    card = replace(card, backbone=_used(network))
+    card = replace(card, backbone=_used(network), noun=getattr(network, "noun", card.noun))
     return write_card(card, target, partial(_store, network, Path(checkpoint), half, licence))
 
 

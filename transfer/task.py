@@ -3,12 +3,13 @@
 A task is a folder of `tasks`. Importing it registers its data sets, models and metrics; what else it offers is a
 module of it each, and every one is optional:
 
-    check.py      `check(config) -> Report` on the data that a config uses
+    check.py      `check(config) -> DataReport` (`transfer.engine.data_report`) on the data that a config uses
     predict.py    `predict(config, checkpoint, inputs, *, out, deploy) -> record`, and `summary(record) -> lines`
     predictor.py  `load(config, checkpoint, *, deploy) -> predictor`, which has the model as `network`, and
                   `predict_image(predictor, image_HW3) -> result`, of one uint8 RGB image: what `transfer.load_model`
                   and the cards of trained models take
     scenes.py     `write_scenes(out, images, seed, test_share, *, progress) -> (train, test)`: generated sample data
+    import_points.py  `import_points(source, out, ...) -> report`, and `summary(report) -> lines`: data of one's own
 
 Tasks stand above the library, so they are found by name, here and nowhere else.
 """

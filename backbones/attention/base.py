@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,13 @@ from torch import Tensor, nn
 
 State = tuple[Tensor, Tensor] | None
 """What a SAM hands from one connected block of a stage to the next: None, or DIA's (h, c), each (N, C)."""
+
+
+class Pointwise(Protocol):
+    """A module that convolves with kernels of one position: `weight` (C, K, 1, 1), `bias` (C,) or None."""
+
+    weight: Tensor
+    bias: Tensor | None
 
 
 class Attention(nn.Module):
@@ -39,7 +46,7 @@ class Attention(nn.Module):
         """Returns the mask, broadcastable to `x_NCHW`, and the state for the stage's next connected block."""
         raise NotImplementedError(f"{type(self).__name__} has to implement gate")
 
-    def narrow(self, conv: nn.Module) -> nn.Module | None:
+    def narrow(self, conv: Pointwise) -> nn.Module | None:
         """For inference: the gate, worked out from the narrow map `y` where the residual is `conv(y)`, conv pointwise.
 
         A SAM that `reads_mean_only` is given the convolution of y's mean, which is the mean of y's convolution; it
@@ -82,14 +89,14 @@ class Attention(nn.Module):
 class _GateOfMean(nn.Module):
     """The gate of a SAM that reads only the mean, of the map before a pointwise convolution."""
 
-    def __init__(self, sam: Attention, conv: nn.Module | None) -> None:
+    def __init__(self, sam: Attention, conv: Pointwise | None) -> None:
         super().__init__()
         self.sam, self.conv = sam, conv
 
     def forward(self, y_NKHW: Tensor, state: State = None) -> tuple[Tensor, State]:
         mean = y_NKHW.mean((2, 3), keepdim=True)
         if self.conv is not None:
-            mean = F.conv2d(mean, self.conv.weight, self.conv.bias)  # type: ignore[arg-type]
+            mean = F.conv2d(mean, self.conv.weight, self.conv.bias)
         return self.sam.gate(mean, state)
 
 

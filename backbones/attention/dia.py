@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from backbones.attention.base import Attention, State, composed, global_mean, reading_narrow_mean
+from backbones.attention.base import Attention, Pointwise, State, composed, global_mean, reading_narrow_mean
 from backbones.errors import UserInputError
 
 
@@ -38,7 +38,7 @@ class DIA(Attention):
         h_NC = o.sigmoid() * c_NC.sigmoid()
         return h_NC[:, :, None, None], (h_NC, c_NC)
 
-    def narrow(self, conv: nn.Module) -> nn.Module:
+    def narrow(self, conv: Pointwise) -> nn.Module:
         """See `Attention.narrow`; the convolution goes into the input's first layer."""
         first, *rest = self.input_gates
         return reading_narrow_mean(self, input_gates=nn.Sequential(composed(first, conv), *rest))

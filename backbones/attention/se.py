@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from backbones.attention.base import Attention, State, composed, global_mean, he_init_, reading_narrow_mean
+from backbones.attention.base import Attention, Pointwise, State, composed, global_mean, he_init_, reading_narrow_mean
 from backbones.errors import UserInputError
 
 
@@ -33,6 +33,6 @@ class SE(Attention):
         mask_NC = self.fc2(self.fc1(squeezed_NC).relu_()).sigmoid()
         return mask_NC[:, :, None, None], state
 
-    def narrow(self, conv: nn.Module) -> nn.Module:
+    def narrow(self, conv: Pointwise) -> nn.Module:
         """See `Attention.narrow`; the convolution goes into the first layer."""
         return reading_narrow_mean(self, fc1=composed(self.fc1, conv))

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones.attention.base import Attention, State, gated_add
+from backbones.attention.base import Attention, Pointwise, State, gated_add
 from backbones.errors import UserInputError
 
 _EPS = 1e-5
@@ -49,7 +49,7 @@ class SGE(Attention):
         per_group = self.channels // self.groups
         return self._mask(x_NCHW).expand(-1, -1, per_group, -1, -1).flatten(1, 2), state
 
-    def narrow(self, conv: nn.Module) -> nn.Module:
+    def narrow(self, conv: Pointwise) -> nn.Module:
         """See `Attention.narrow`; the mask is one by group."""
         return _NarrowSGE(self, conv)
 

@@ -1,7 +1,7 @@
 # Supernet on scikit-learn's digits: ResNet-38 (12 blocks, 4,096 schemes) with one SE module per stage (Share-EAN).
 # For trials; ours.
 # Needs scikit-learn.
-# Result: not yet run.
+# Result: see results/search/digits_study.
 # Hardware: 1 CPU core, a few minutes.
 # Command: python tools/train.py configs/supernet/digits_resnet38_full_share_se.py
 _base_ = ["../_base_/datasets/digits.py", "../_base_/default_runtime.py"]

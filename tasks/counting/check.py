@@ -17,10 +17,11 @@ from backbones.errors import UserInputError
 from tasks.counting.dataset import settled
 from tasks.counting.layouts import Entry, Layout, Source, find_source, get_layout, select
 from tasks.counting.metric import mae, mse
+from tasks.counting.structures import NOUN
 from transfer.engine.data_report import DataReport
 from transfer.engine.images import read_image
 
-_SELECTION = ("fold", "val_ratio", "val_seed", "val_list")
+_SELECTION = ("fold", "val_ratio", "val_seed", "val_list", "indices")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def check(config: Mapping[str, Any]) -> DataReport:
     with ThreadPoolExecutor() as pool:
         findings = dict(zip(entries, pool.map(lambda pair: _read(*pair), entries.values()), strict=True))
     report.problems += [problem for finding in findings.values() for problem in finding.problems]
-    counts = {split.name: _add_split(report, split, splits, findings) for split in splits}
+    noun = (config.get("model") or {}).get("noun", NOUN)
+    counts = {split.name: _add_split(report, split, splits, findings, noun) for split in splits}
     if {"train", "test"} <= counts.keys():
         report.notes.append(_median_predictor(counts["train"], counts["test"]))
     report.remarks += [*_without_points(findings), *_shared(splits), *_identical(splits, findings)]
@@ -96,6 +98,7 @@ def _select(
     if key not in found:
         found[key] = find_source(*key), get_layout(key[1])
         report.problems += [line for split in found[key][0].splits.values() for line in split.problems]
+        report.remarks += found[key][0].remarks
     source, layout = found[key]
     name = dataset.get("split", "train")
     options = {option: dataset[option] for option in _SELECTION if option in dataset}
@@ -103,7 +106,7 @@ def _select(
 
 
 def _add_split(
-    report: DataReport, split: _Selection, splits: Iterable[_Selection], findings: Mapping[Path, _Finding]
+    report: DataReport, split: _Selection, splits: Iterable[_Selection], findings: Mapping[Path, _Finding], noun: str
 ) -> np.ndarray:
     """Adds the split's row, and a remark on points outside; returns the points of each sound image."""
     sound = [f for entry in split.entries if not (f := findings[entry.image]).problems]
@@ -119,7 +122,7 @@ def _add_split(
             "data": split.source.name + (f" ({release})" if release else ""),
             "split": split.name,
             "images": len(split.entries),
-            "heads": int(counts.sum()),
+            noun: int(counts.sum()),
             "fewest": int(counts.min()),
             "median": float(np.median(counts)),
             "most": int(counts.max()),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from backbones.errors import UserInputError, did_you_mean
 from tasks.counting.losses import CountingLoss, CountingTarget
+from tasks.counting.structures import NOUN
 from tasks.counting.tiling import grid, predict_tiled
 from tasks.counting.transforms import target_strides
 
@@ -33,11 +34,13 @@ class CrowdCounter(BaseModel):
         test_cfg: `max_pixels`: images with more pixels are predicted in tiles. Gates see a tile only, so this is
             not the same prediction; the data sample records `tiles=(rows, columns)`.
         label_scale: the head's raw output is this many times the people per pixel (C-3's `LOG_PARA`).
+        noun: what is counted, a plural for captions and tables, such as `"cars"`; no number depends on it.
         channels_last: memory format of weights and activations; much faster for small networks on CPUs.
         init_cfg: mmengine's own initialisation.
 
     Attributes:
         stride: side of a density cell in pixels.
+        noun: what is counted.
 
     Raises:
         UserInputError: an option that is unknown or does not fit the backbone.
@@ -51,6 +54,7 @@ class CrowdCounter(BaseModel):
         data_preprocessor: Mapping[str, Any] | nn.Module | None = None,
         test_cfg: Mapping[str, Any] | None = None,
         label_scale: float = 100.0,
+        noun: str = NOUN,
         channels_last: bool = False,
         init_cfg: Any = None,
     ) -> None:
@@ -65,6 +69,9 @@ class CrowdCounter(BaseModel):
         if label_scale <= 0:
             raise UserInputError(f"model.label_scale={label_scale}: expected a positive number")
         self.label_scale = label_scale
+        if not isinstance(noun, str) or not noun.strip():
+            raise UserInputError(f"model.noun={noun!r}: expected what is counted as a word, such as 'people' or 'cars'")
+        self.noun = noun
         self.max_pixels = _test_options(test_cfg)["max_pixels"]
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
@@ -75,11 +82,12 @@ class CrowdCounter(BaseModel):
         return self._stride
 
     def check_config(self, config: Mapping[str, Any]) -> None:
-        """Compares the density strides of a config's pipelines with the head's, before any data are read.
+        """Compares the density strides of a config's pipelines with the head's, and the folds of its data sets.
 
         Raises:
-            UserInputError: they differ.
+            UserInputError: a stride is not the head's, or test images of one fold would be trained on in another.
         """
+        _check_folds(config)
         for key, stride in target_strides(config):
             if stride != self.stride:
                 raise UserInputError(
@@ -99,7 +107,7 @@ class CrowdCounter(BaseModel):
             inputs: normalised images (N, 3, H, W), sides divisible by the stride.
             data_samples: one for each image.
             mode: `"tensor"` gives people per cell, `"loss"` a dict of scalars, `"predict"` the samples with
-                `pred_density` (1, h, w), `pred_count` and, as metainfo, `tiles` and `stride`.
+                `pred_density` (1, h, w), `pred_count` and, as metainfo, `tiles`, `stride` and `noun`.
         """
         if mode == "tensor":
             return self.density(inputs)
@@ -138,13 +146,24 @@ class CrowdCounter(BaseModel):
             height, width = self._cells(sample)
             sample.pred_density = one[:, :height, :width].clone()
             sample.pred_count = float(sample.pred_density.sum(dtype=torch.float64))
-            sample.set_metainfo({"tiles": tiles, "stride": self.stride})
+            sample.set_metainfo({"tiles": tiles, "stride": self.stride, "noun": self.noun})
         return data_samples
 
     def _cells(self, sample: CrowdSample) -> tuple[int, int]:
         """Cells that begin inside the image."""
         height, width = sample.img_shape[:2]
         return -(-height // self.stride), -(-width // self.stride)
+
+
+def _check_folds(config: Mapping[str, Any]) -> None:
+    """All loaders of a data set with folds are of the same one."""
+    folds: dict[str, tuple[str, int]] = {}
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        dataset = (config.get(loader) or {}).get("dataset") or {}
+        key, fold = f"{loader}.dataset.fold", dataset.get("fold", 0)
+        other, found = folds.setdefault(str(dataset.get("data_root")), (key, fold))
+        if found != fold:
+            raise UserInputError(f"config key {key}={fold}: {other} is {found}, expected the same fold in all loaders")
 
 
 def _selected(feature_info: Sequence[Any], head: Mapping[str, Any]) -> Any:

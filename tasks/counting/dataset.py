@@ -55,6 +55,7 @@ class CrowdDataset(Dataset):
         val_ratio: share of the training images that `val` takes, rounded to whole images; None for a tenth.
         val_seed: seed of that draw.
         val_list: text file with the names of the validation images, instead of a draw.
+        indices: keep the first so many images of the split, or those at these places; for quick trials.
         fold: test fold of a data set with cross-validation, such as UCF_CC_50's 0 to 4.
         outside: points outside the image are dropped, or count as annotated (`num_points`) without having mass.
         seed: seed of the pipeline's randomness.
@@ -78,6 +79,7 @@ class CrowdDataset(Dataset):
         val_ratio: float | None = None,
         val_seed: int = 0,
         val_list: str | Path | None = None,
+        indices: int | Sequence[int] | None = None,
         fold: int = 0,
         outside: str = "drop",
         seed: int = 0,
@@ -89,7 +91,8 @@ class CrowdDataset(Dataset):
         self.pipeline = [_build(transform) for transform in pipeline]
         self.seed, self.test_mode = int(seed), test_mode
         source, chosen = find_source(data_root, layout), get_layout(layout)
-        entries = select(source, split, fold=fold, val_ratio=val_ratio, val_seed=val_seed, val_list=val_list)
+        held_out = {"val_ratio": val_ratio, "val_seed": val_seed, "val_list": val_list}
+        entries = select(source, split, fold=fold, indices=indices, **held_out)
         # The whole official split tells the release, of which a validation part may have too few images.
         official = [entry for part in official_splits(source, split, fold).values() for entry in part.entries]
         read = {entry.image: _read(entry, chosen) for entry in official}
@@ -102,6 +105,7 @@ class CrowdDataset(Dataset):
             "release": source.release_of(any(record.outside for record in read.values())),
             "split": split,
             "fold": fold if source.folds else None,
+            "indices": indices if indices is None or isinstance(indices, int) else list(indices),
             "images": len(entries),
             "heads": sum(self.num_points(i) for i in range(len(entries))),
             "outside": sum(record.outside for record in self._records),
@@ -114,8 +118,9 @@ class CrowdDataset(Dataset):
     def metainfo(self) -> dict[str, Any]:
         """What tells results apart.
 
-        `name`, `part`, `release`, `split`, `fold`, `images`; `heads`, all that count; `outside`, heads outside the
-        images, and `outside_heads`, whether they count; `leaked`, ids of test images that are also in train.
+        `name`, `part`, `release`, `split`, `fold`, `indices`, `images`; `heads`, all that count; `outside`, heads
+        outside the images, and `outside_heads`, whether they count; `leaked`, ids of test images that are also in
+        train.
         """
         return dict(self._metainfo)
 

@@ -13,8 +13,9 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from backbones.files import write_atomically
+from tasks.counting.structures import NOUN
 from tasks.counting.targets import density_map
-from tasks.counting.visualize import ImageArray, draw_curve, panels
+from tasks.counting.visualize import ImageArray, panels
 
 DRAWN_SIGMA = 8.0
 """Width in pixels of the ground truth's points in images, where the pipeline made no density map."""
@@ -61,18 +62,6 @@ class DensityPictureHook(Hook):
             yield str(sample.image_id).replace("/", "_"), draw_sample(inputs.permute(1, 2, 0).cpu().numpy(), sample)
 
 
-@HOOKS.register_module()
-class CurvePictureHook(Hook):
-    """Draws `curve.png` from the work directory's `curve.jsonl` after each validation."""
-
-    priority = "VERY_LOW"  # behind the hook that writes the curve
-
-    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        curve = Path(runner.work_dir) / "curve.jsonl"
-        if is_main_process() and curve.is_file():
-            draw_curve(curve, curve.with_suffix(".png"), title=runner.experiment_name.rsplit("_", 2)[0])
-
-
 def draw_sample(image_HW3: ImageArray, sample: Any) -> ImageArray:
     """Draws a predicted `CrowdSample` over its uint8 RGB image, with its ground truth where it has one."""
     density = sample.pred_density[0].cpu().numpy()
@@ -80,7 +69,9 @@ def draw_sample(image_HW3: ImageArray, sample: Any) -> ImageArray:
     if "points" in sample:
         points = sample.num_points
         truth = _ground_truth(sample, image_HW3.shape[:2])
-    return panels(image_HW3, density, sample.pred_count, truth, points, stride=sample.stride)
+    return panels(
+        image_HW3, density, sample.pred_count, truth, points, stride=sample.stride, noun=sample.get("noun", NOUN)
+    )
 
 
 def _ground_truth(sample: Any, shape_hw: tuple[int, int]) -> np.ndarray:

@@ -26,6 +26,7 @@ class Counted:
         density: (h, w) float32, how many per cell.
         stride: side of a cell in pixels; a cell may reach beyond the image's right and lower edge.
         size: (height, width) of the image.
+        noun: what is counted, such as `"people"`.
         tiles: (rows, columns) that the image was predicted in, (1, 1) as a whole.
     """
 
@@ -33,6 +34,7 @@ class Counted:
     density: NDArray[np.float32]
     stride: int
     size: tuple[int, int]
+    noun: str
     tiles: tuple[int, int] = (1, 1)
 
 
@@ -60,5 +62,6 @@ def predict_image(predictor: Predictor, image_HW3: NDArray[np.uint8]) -> Counted
         density=sample.pred_density[0].numpy(),
         stride=sample.stride,
         size=(height, width),
+        noun=sample.noun,
         tiles=(rows, columns),
     )

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -26,6 +27,7 @@ from tasks.counting.layouts.shanghaitech import ShanghaiTech
 FEWEST, MOST = 30, 600
 VISIBLE = 0.25
 OVERSAMPLING = 2  # drawn at twice the size, then averaged
+WORTH_A_PROCESS = 32  # scenes that are drawn in the time that a process takes to start
 _SUBPIXEL = 4  # bits of cv2's fixed-point coordinates
 _SKIN = np.array([(241, 206, 178), (224, 172, 105), (198, 134, 66), (141, 85, 36), (90, 56, 37)])
 _HAZE = np.array([175, 180, 185])
@@ -264,10 +266,8 @@ def write_scenes(
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         places = [("train", n + 1) for n in range(images - test)] + [("test", n + 1) for n in range(test)]
-        # Fresh processes: forked ones can hang on locks that another library's threads hold.
-        with ProcessPoolExecutor(min(os.cpu_count() or 1, images), get_context("spawn")) as pool:
-            jobs = pool.map(partial(_write_one, temporary, seed), range(images), places, chunksize=4)
-            for done, _ in enumerate(jobs, 1):
+        with closing(_in_processes(partial(_write_one, temporary, seed), places)) as written:
+            for done, _ in enumerate(written, 1):
                 progress(done)
         temporary.chmod(0o755)
         if out.exists():
@@ -278,6 +278,16 @@ def write_scenes(
     return images - test, test
 
 
+def _in_processes(write: Callable[[int, tuple[str, int]], None], places: Sequence[tuple[str, int]]) -> Iterator[None]:
+    """Writes every image to its place; in this process where there are too few to make up for starting others."""
+    count = min(os.cpu_count() or 1, len(places) // WORTH_A_PROCESS)
+    if count < 2:
+        yield from map(write, range(len(places)), places)
+        return
+    # Fresh processes: forked ones can hang on locks that another library's threads hold.
+    with ProcessPoolExecutor(count, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
+        yield from pool.map(write, range(len(places)), places, chunksize=4)
+
+
 def _write_one(root: Path, seed: int, number: int, place: tuple[str, int]) -> None:
-    cv2.setNumThreads(1)
     ShanghaiTech().write(root, *place, *make_scene(seed, number))

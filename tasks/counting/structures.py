@@ -8,6 +8,9 @@ import numpy as np
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
+NOUN = "people"
+"""What is counted, unless the model's `noun` says another plural."""
+
 
 @dataclass
 class Sample:
@@ -56,6 +59,7 @@ class CrowdSample(BaseDataElement):
         ori_shape, img_shape: (metainfo) height and width of the file's and of the input image.
         num_points: (metainfo) annotated points; more than `len(points)` where points outside the image count.
         sigma: (metainfo) (N,) float32 widths that `density` was made with, or None.
+        noun: (metainfo) what is counted, set by prediction.
     """
 
     points: Tensor
@@ -68,3 +72,4 @@ class CrowdSample(BaseDataElement):
     img_shape: tuple[int, int]
     num_points: int
     sigma: np.ndarray | None
+    noun: str

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import cv2
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
+
+from tasks.counting.structures import NOUN
 
 ImageArray = NDArray[np.uint8]
 
@@ -26,17 +25,19 @@ def panels(
     *,
     stride: int = 8,
     width: int = 480,
+    noun: str = NOUN,
 ) -> ImageArray:
     """Draws the photograph, the ground truth (where there is one) and the prediction side by side, with both counts.
 
     Args:
         image_HW3: uint8 RGB.
-        prediction_hw: people per cell; cell (0, 0) is the top left `stride` x `stride` pixels.
-        predicted: number of people predicted.
+        prediction_hw: density, `noun` per cell; cell (0, 0) is the top left `stride` x `stride` pixels.
+        predicted: number predicted.
         truth_hw: ground truth on the same grid; both maps share one colour scale.
         points: number of annotated points.
         stride: side of a cell in pixels.
         width: of one panel in pixels.
+        noun: what is counted.
 
     Returns:
         uint8 RGB; below the panels lies the colour scale.
@@ -50,11 +51,11 @@ def panels(
         total = float(np.sum(truth_hw)) if points is None else points
         parts.append(_captioned(shown, f"ground truth: {total:g}"))
     shown = _fitted(overlay(image_HW3, prediction_hw, stride, top), width)
-    parts.append(_captioned(shown, f"predicted: {predicted:.1f}"))
+    parts.append(_captioned(shown, f"predicted: {predicted:.1f} {noun}"))
     gap = np.full((parts[0].shape[0], _GAP, 3), 255, np.uint8)
     row = [piece for part in parts for piece in (part, gap)][:-1]
     body = np.concatenate(row, axis=1)
-    return np.concatenate([body, _scale(body.shape[1], top, stride)], axis=0)
+    return np.concatenate([body, _scale(body.shape[1], top, stride, noun)], axis=0)
 
 
 def overlay(image_HW3: ImageArray, density_hw: NDArray[np.floating], stride: int, top: float) -> ImageArray:
@@ -83,10 +84,10 @@ def _captioned(image: ImageArray, text: str) -> ImageArray:
     return np.concatenate([bar, image], axis=0)
 
 
-def _scale(width: int, top: float, stride: int) -> ImageArray:
-    """The colour scale with its ends named, in people per cell."""
+def _scale(width: int, top: float, stride: int, noun: str) -> ImageArray:
+    """The colour scale with its ends named, in people (or what else is counted) per cell."""
     strip = np.full((_STRIP + 8, width, 3), 255, np.uint8)
-    text = f"{top:.2g} people per {stride} x {stride} px"
+    text = f"{top:.2g} {noun} per {stride} x {stride} px"
     left = 24
     right = max(left + 20, width - 10 * len(text))
     ramp = _colours(np.linspace(0, 1, right - left, dtype=np.float32))
@@ -94,37 +95,3 @@ def _scale(width: int, top: float, stride: int) -> ImageArray:
     cv2.putText(strip, "0", (6, _STRIP - 3), _FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
     cv2.putText(strip, text, (right + 6, _STRIP - 3), _FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
     return strip
-
-
-def read_curve(path: str | Path) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-    """Reads a work directory's `curve.jsonl`: (iteration, loss) and (iteration, validation MAE)."""
-    losses, errors = [], []
-    for line in Path(path).read_text().splitlines():
-        entry = json.loads(line)
-        if "loss" in entry:
-            losses.append((entry["iter"], entry["loss"]))
-        if "mae" in entry.get("val", {}):
-            errors.append((entry["iter"], entry["val"]["mae"]))
-    return losses, errors
-
-
-def draw_curve(path: str | Path, out: str | Path, title: str = "") -> None:
-    """Draws a `curve.jsonl` as a PNG: training loss on top, validation MAE below."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    losses, errors = read_curve(path)
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, sharex=True)
-    above.set(title=title, ylabel="training loss", yscale="log")
-    below.set(xlabel="iteration", ylabel="validation MAE (people)", yscale="log")
-    if losses:
-        above.plot(*zip(*losses, strict=True), color="#0072B2", linewidth=1)
-    if errors:
-        below.plot(*zip(*errors, strict=True), color="#D55E00", marker="o", markersize=3)
-        at, best = min(errors, key=lambda point: point[1])
-        below.annotate(f"best {best:.1f} at {at}", (at, best), xytext=(0, 12), textcoords="offset points", ha="right")
-    for axes in (above, below):
-        axes.grid(alpha=0.3)
-    figure.savefig(out, dpi=120, format="png")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from mmengine.dist import get_world_size, is_main_process
@@ -15,8 +14,8 @@ from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 from backbones.errors import UserInputError
 from tasks.segmentation.agreement import agree
 from tasks.segmentation.metric import class_table
-from tasks.segmentation.visualize import draw_curve
 from transfer.engine.checkpoint import bare
+from transfer.engine.curve import CurvePictureHook
 
 
 @HOOKS.register_module()
@@ -49,15 +48,11 @@ class ClassTableHook(Hook):
 
 
 @HOOKS.register_module()
-class SegmentationCurveHook(Hook):
-    """Draws `curve.png` from the work directory's `curve.jsonl` after each validation."""
+class SegmentationCurveHook(CurvePictureHook):
+    """Draws `curve.png` with the validations' mIoU."""
 
-    priority = "VERY_LOW"  # behind the hook that writes the curve
-
-    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        curve = Path(runner.work_dir) / "curve.jsonl"
-        if is_main_process() and curve.is_file():
-            draw_curve(curve, curve.with_suffix(".png"), title=runner.experiment_name.rsplit("_", 2)[0])
+    def __init__(self) -> None:
+        super().__init__("miou", "validation mIoU (%)", errors=False)
 
 
 def heads_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +12,13 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
 
-from backbones.errors import UserInputError
-from tasks.segmentation.dataset import VOC_CLASSES, VOC_PALETTE, read_metainfo
-from tasks.segmentation.masks import voc_palette
+from tasks.segmentation.predict import classes_of, pipeline_of
 from transfer.deploy import deploy as deployed_copy
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.inference import load_model
 
-LOADERS = ("LoadPicture", "LoadImageFromFile", "LoadMask", "LoadAnnotations")
-"""Steps of a pipeline that read files, of which there are none here."""
+LOADERS = ("LoadPicture", "LoadImageFromFile")
+"""Steps of a pipeline that read an image's file, of which there is none here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +62,7 @@ def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Pre
         network = load_model(config, checkpoint)
         classes, palette = classes_of(config, load_foreign_checkpoint(checkpoint), network.decode_head.num_classes)
         pipeline = pipeline_of(config)
+    pipeline.transforms = [step for step in pipeline.transforms if type(step).__name__ not in LOADERS]
     network = deployed_copy(network) if deploy else network
     return Predictor(network, pipeline, tuple(classes), tuple(tuple(colour) for colour in palette))
 
@@ -79,26 +76,3 @@ def predict_image(predictor: Predictor, image_HW3: NDArray[np.uint8]) -> Segment
     batch = {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
     found = predictor.network.test_step(batch)[0].pred_sem_seg.data[0]
     return Segmented(found.cpu().numpy().astype(np.uint8), predictor.classes, predictor.palette)
-
-
-def classes_of(
-    config: Config, checkpoint: Mapping[str, Any], count: int
-) -> tuple[Sequence[str], Sequence[Sequence[int]]]:
-    """Names and colours of the `count` classes: the checkpoint's, else those of the config's data, else VOC's."""
-    data = (config.get("test_dataloader") or {}).get("dataset") or {}
-    said = [(checkpoint.get("meta") or {}).get("dataset_meta"), data.get("metainfo")]
-    for metainfo in said:
-        if metainfo and len(metainfo.get("classes") or ()) == count:
-            read = read_metainfo({key: metainfo.get(key) for key in ("classes", "palette")})
-            return read["classes"], read["palette"] or voc_palette(count)
-    if count == len(VOC_CLASSES):
-        return VOC_CLASSES, VOC_PALETTE
-    return [f"class {i}" for i in range(count)], voc_palette(count)
-
-
-def pipeline_of(config: Config) -> Compose:
-    """The config's test pipeline behind the steps that read files; raises `UserInputError` where it has none."""
-    if not config.get("test_dataloader"):
-        raise UserInputError(f"config {config.filename}: has no 'test_dataloader', whose pipeline prepares images")
-    steps = config.test_dataloader.dataset.pipeline
-    return Compose([step for step in steps if step["type"] not in LOADERS])

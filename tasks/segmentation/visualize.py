@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -58,37 +56,3 @@ def with_legend(image_HW3: Pixels, ids_HW: NDArray[np.integer], classes: Sequenc
     above = overlay(image_HW3, ids_HW, palette)
     white = np.full((above.shape[0], below.shape[1] - above.shape[1], 3), 255, np.uint8)
     return np.concatenate([np.concatenate([above, white], axis=1), below], axis=0)
-
-
-def read_curve(path: str | Path) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-    """Training loss and validation mIoU by iteration, from a `curve.jsonl`."""
-    losses, scores = [], []
-    for line in Path(path).read_text().splitlines():
-        entry = json.loads(line)
-        if "loss" in entry:
-            losses.append((entry["iter"], entry["loss"]))
-        if "miou" in entry.get("val", {}):
-            scores.append((entry["iter"], entry["val"]["miou"]))
-    return losses, scores
-
-
-def draw_curve(path: str | Path, out: str | Path, title: str = "") -> None:
-    """Draws loss and mIoU by iteration as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    losses, scores = read_curve(path)
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, sharex=True)
-    above.set(title=title, ylabel="training loss")
-    below.set(xlabel="iteration", ylabel="validation mIoU (%)")
-    if losses:
-        above.plot(*zip(*losses, strict=True), color="#0072B2", linewidth=1)
-    if scores:
-        below.plot(*zip(*scores, strict=True), color="#D55E00", marker="o", markersize=3)
-        at, last = scores[-1]
-        below.annotate(f"{last:.1f}", (at, last), xytext=(0, -14), textcoords="offset points", ha="right")
-    for axes in (above, below):
-        axes.grid(alpha=0.3)
-    figure.savefig(out, dpi=120, format="png")

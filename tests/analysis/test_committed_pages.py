@@ -7,6 +7,8 @@ import pytest
 from transfer.analysis.report.search import PAGE, write_report
 from transfer.pipeline.artefacts import SEARCH
 
+pytestmark = pytest.mark.slow
+
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 REPORTED = sorted(page.parent for page in RESULTS.rglob(PAGE) if (page.parent / SEARCH).is_file())
 

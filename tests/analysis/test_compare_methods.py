@@ -25,6 +25,8 @@ from transfer.search.problem import Evaluation
 from transfer.search.session import Record, SearchResult
 from transfer.search.supernet.evaluator import TrieEvaluator
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 DEPTHS = (2, 2, 2)
 

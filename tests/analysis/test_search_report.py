@@ -19,6 +19,8 @@ from transfer.analysis.report.standalone import ticket_of
 from transfer.analysis.tickets import by_connection_ratio, read_trace
 from transfer.search.log import LOG_NAME
 
+pytestmark = pytest.mark.slow
+
 
 def sections(path):
     """The page's sections by title."""

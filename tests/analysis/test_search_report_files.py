@@ -1,11 +1,8 @@
 """The report as a file: whole or not at all, the old one replaced or kept, and what is refused in one line."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -177,15 +174,6 @@ def test_the_command_writes_and_says_where(ean, capsys):
     assert run_command(tool.main, ["search", str(folder), "--out", str(folder / "page")]) == 0
     assert capsys.readouterr().out == f"wrote {folder / 'page/report.md'}\n"
     assert (folder / "page/report.md").is_file()
-
-
-def test_help_needs_no_torch():
-    code = "import sys; sys.argv = ['report.py', '--help']\nimport runpy\ntry: runpy.run_path('tools/report.py', run_name='__main__')\nexcept SystemExit: pass\nprint('torch' in sys.modules, 'scipy' in sys.modules)"  # noqa: E501
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ}
-    )
-    assert "{search,study}" in done.stdout
-    assert done.stdout.endswith("False False\n")
 
 
 def test_an_unknown_subcommand_is_refused(capsys):

@@ -17,6 +17,8 @@ from transfer.analysis.report.search import write_report
 from transfer.analysis.tickets import TimeRatio, certify
 from transfer.measure.latency import LATENCY, Increment, LatencyTable, Timing
 
+pytestmark = pytest.mark.slow
+
 DEPTHS = (4, 4, 4)
 FULL, EMPTY = ConnectionScheme.full(DEPTHS), ConnectionScheme.empty(DEPTHS)
 FOUND = ["1110.0010.0010", "0000.0010.0010"]

@@ -17,6 +17,8 @@ from transfer.cli import run_command
 from transfer.search.known_problems import TableProblem, all_schemes
 from transfer.search.problem import Evaluation
 
+pytestmark = pytest.mark.slow
+
 SCHEMES = list(all_schemes(files.DEPTHS))
 
 

@@ -66,7 +66,7 @@ def test_shipped_cards_are_written_as_they_are_read(path):
 
 lines = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=30)
 figures = st.dictionaries(st.sampled_from(["top1", "mae", "miou"]), st.floats(0, 1e6), min_size=1)
-entries = st.builds(Figures, lines, lines, figures, lines)
+entries = st.builds(Figures, lines.filter(str.strip), lines, figures, lines)
 
 
 @settings(max_examples=60, deadline=None)
@@ -126,6 +126,7 @@ def test_attentions_are_known_without_torch():
         ("top1 = 66", "top_1 = 66", ["'measured[0].top_1' is unknown", "Did you mean 'top1'"]),
         ("top1 = 66", "top1 = inf", ["'measured[0].top1' is inf"]),
         ("top1 = 66", "", ["holds no figure"]),
+        ('source = "results/x.json"', 'source = " "', ["an entry of 'measured' has an empty 'source'"]),
         ('file = "w.safetensors"', 'file = "../w.safetensors"', ["'weights.file'", "leaves the card's folder"]),
         ('file = "w.safetensors"', 'file = "/etc/passwd"', ["leaves the card's folder"]),
         ('file = "w.safetensors"', "file = 'a\\w.safetensors'", ["leaves the card's folder"]),
@@ -154,6 +155,13 @@ def test_wrong_cards_are_refused_by_file_and_key(tmp_path, old, new, told):
 def test_a_scheme_without_attention_is_refused():
     with pytest.raises(UserInputError, match=r"network\.attention"):
         small_card(attention=None)
+
+
+def test_a_stand_in_has_no_published_figures():
+    published = (Figures("a paper", "cifar100", {"top1": 70}),)
+    with pytest.raises(UserInputError, match=r"section 'published' is of another network than this stand-in"):
+        small_card(provenance=Provenance("stand-in", "the scheme of another"), published=published)
+    assert small_card(provenance=Provenance("paper", "a paper"), published=published).published == published
 
 
 def test_weights_path_checks_the_hash(tmp_path):

@@ -9,6 +9,8 @@ from backbones.blocks import BLOCKS, Stage
 from backbones.registry import create_backbone, get_card
 from backbones.resnet import AttentionResNet
 
+pytestmark = pytest.mark.slow
+
 
 def watched(net):
     """Stages and blocks by name."""

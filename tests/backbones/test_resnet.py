@@ -10,6 +10,8 @@ from backbones.errors import UserInputError
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
 
+pytestmark = pytest.mark.slow
+
 SAMS = {"se": {}, "sge": {"groups": 4}, "dia": {}}
 SMALL = "resnet20"  # CIFAR bottleneck, stages of 2 blocks
 

@@ -24,6 +24,8 @@ from backbones.weights import (
     sha256_file,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def pictures(size=64):
     return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(3))

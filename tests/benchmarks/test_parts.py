@@ -14,6 +14,8 @@ from transfer.engine.config_check import load_config
 from transfer.engine.runner_setup import choose_device
 from transfer.measure import timing
 
+pytestmark = pytest.mark.slow
+
 CONFIG = "configs/shha_small_full_share_se.py"
 
 
@@ -111,8 +113,6 @@ def test_parts_of_a_training_step(counting, capsys, tmp_path, monkeypatch):
     *parts, whole = rows
     assert sum(row["ms_per_step"] for row in parts) == pytest.approx(whole["ms_per_step"])
     assert sum(row["share_percent"] for row in parts) == pytest.approx(100) and whole["share_percent"] == 100
-    share = {row["name"]: row["share_percent"] for row in parts}
-    assert share["forward: trunk"] > share["targets: DensityTarget"] > 0
     assert [path.name for path in tmp_path.iterdir()] == ["part_A"]  # nothing was written
 
 

@@ -12,6 +12,8 @@ from transfer.benchmarks.search_speed import draw_schemes, measure_trie, measure
 from transfer.measure import timing
 from transfer.measure.timed_models import Settings
 
+pytestmark = pytest.mark.slow
+
 NAME = "resnet38_full_share_se.cifar100"
 SETTINGS = Settings(batch=2, rounds=2)
 

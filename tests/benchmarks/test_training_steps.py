@@ -10,6 +10,8 @@ from transfer.benchmarks import training_steps
 from transfer.benchmarks.training_steps import NAME, PLAIN, measure_training_steps
 from transfer.measure.timed_models import Settings
 
+pytestmark = pytest.mark.slow
+
 
 def test_ratios_are_of_every_memory_format_against_every_other(monkeypatch):
     """Clocked by hand: name, plain and timm's, each contiguous and channels_last."""

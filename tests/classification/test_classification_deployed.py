@@ -16,6 +16,8 @@ from transfer.deploy._fused import FusedConv
 from transfer.engine.config_check import load_config
 from transfer.measure.networks import settle
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 _base_ = "{base}"

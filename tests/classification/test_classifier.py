@@ -19,6 +19,8 @@ from transfer.engine.config_check import load_config
 from transfer.engine.evaluation import evaluate
 from transfer.engine.training import train
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted(
     [*ROOT.glob("configs/c100_*.py"), *ROOT.glob("configs/imagenet_*.py"), *ROOT.glob("configs/supernet/*.py")]

@@ -9,6 +9,7 @@ from mmengine.optim import OptimWrapper
 
 from backbones.errors import UserInputError
 from tasks.counting.tiling import MARGIN, grid, split
+from transfer.deploy import deploy
 from transfer.engine.training import train
 
 
@@ -71,7 +72,33 @@ def test_prediction_is_the_padded_image_cut_to_its_cells(shape):
     assert sample.pred_density.shape == (1, -(-shape[0] // 8), -(-shape[1] // 8))
     torch.testing.assert_close(sample.pred_density, expected)
     assert sample.pred_count == pytest.approx(expected.sum().item(), rel=1e-5)
-    assert sample.tiles == (1, 1) and sample.stride == 8
+    assert sample.tiles == (1, 1) and sample.stride == 8 and sample.noun == "people"
+
+
+def test_what_is_counted_has_a_name_of_its_own():
+    model = counter(noun="cells").eval()
+    (sample,) = model.test_step(batch((16, 24)))
+    assert model.noun == sample.noun == "cells" == deploy(model).noun
+    for noun in ("", " ", 3):
+        with pytest.raises(UserInputError, match=r"model\.noun="):
+            counter(noun=noun)
+
+
+def test_all_loaders_are_of_one_fold():
+    def config(**folds):
+        return {f"{split}_dataloader": {"dataset": {"data_root": "ucf", "fold": n}} for split, n in folds.items()}
+
+    model = counter()
+    model.check_config(config(train=2, val=2, test=2))
+    for folds, line in (
+        (dict(train=2, val=2, test=1), r"test_dataloader\.dataset\.fold=1: train_dataloader\.dataset\.fold is 2"),
+        (dict(train=0, test=1), r"test_dataloader\.dataset\.fold=1: train_dataloader"),
+    ):
+        with pytest.raises(UserInputError, match=line):
+            model.check_config(config(**folds))
+    one = {**config(train=1), "test_dataloader": {"dataset": {"data_root": "ucf"}}}
+    with pytest.raises(UserInputError, match=r"test_dataloader\.dataset\.fold=0"):
+        model.check_config(one)
 
 
 def test_a_batch_predicts_each_image_on_its_own_cells():

@@ -16,6 +16,8 @@ from transfer.engine.config_check import load_config
 from transfer.engine.images import read_image
 from transfer.measure.networks import settle
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 task = "counting"

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -6,6 +7,8 @@ import scipy.io
 from counting_files import make_shanghaitech, save_image, save_mat
 
 from backbones.errors import UserInputError
+from tasks.counting.check import check
+from tasks.counting.dataset import CrowdDataset
 from tasks.counting.layouts import find_source, get_layout, select
 from tasks.counting.layouts._files import natural
 
@@ -127,6 +130,109 @@ def test_ucf_qnrf_as_unpacked(tmp_path):
         scipy.io.savemat(tmp_path / folder / "img_0001_ann.mat", {"annPoints": np.array([[1.0, 2.5], [60, 40]])})
     (entry,) = select(find_source(tmp_path, "ucf_qnrf"), "test")
     assert get_layout("ucf_qnrf").read(entry).tolist() == [[0.5, 2.0], [59.5, 39.5]]
+
+
+def nwpu(root, points="jsons", test=True):
+    """Two training images, one of each other split, as NWPU-Crowd unpacks; the test images' points as they may be."""
+    (root / "images").mkdir(parents=True)
+    (root / points).mkdir()
+    for number, split in {"0001": "train", "0002": "train", "3110": "val", "3610": "test"}.items():
+        save_image(root / "images" / f"{number}.jpg")
+        with open(root / f"{split}.txt", "a") as file:
+            file.write(f"{number} 1 2\n")  # luminance and density
+        if points == "mats":
+            scipy.io.savemat(root / points / f"{number}.mat", {"annPoints": [[3.5, 4.5]], "annBoxes": [[1, 1, 6, 6]]})
+        else:
+            content = {"img_id": f"{number}.jpg", "human_num": 1, "points": [[3, 4]], "boxes": [[1, 1, 6, 6]]}
+            (root / points / f"{number}.json").write_text(json.dumps(content))
+    if not test:
+        next((root / points).glob("3610.*")).unlink()
+    return root
+
+
+@pytest.mark.parametrize("points", ["jsons", "mats"])
+def test_nwpu_as_unpacked(tmp_path, points):
+    source = find_source(nwpu(tmp_path / "NWPU-Crowd", points), "nwpu")
+    found = {name: ids(split.entries) for name, split in source.splits.items()}
+    assert found == {"train": ["0001", "0002"], "val": ["3110"], "test": ["3610"]}
+    assert source.remarks == () and not any(split.problems for split in source.splits.values())
+    assert get_layout("nwpu").read(source.splits["val"].entries[0]).tolist() == [[3, 4]]
+
+
+def test_nwpu_has_no_test_split_without_its_points(tmp_path):
+    root = nwpu(tmp_path / "NWPU-Crowd", test=False)
+    source = find_source(root, "nwpu")
+    assert set(source.splits) == {"train", "val"} and len(source.remarks) == 1
+    with pytest.raises(UserInputError, match=r"has no split 'test' .*test\.txt: none of its images has points"):
+        select(source, "test")
+    data = {"data_root": str(root), "layout": "nwpu"}
+    loaders = {f"{split}_dataloader": {"dataset": {**data, "split": split}} for split in ("train", "val")}
+    report = check(loaders)
+    assert report.sound and source.remarks[0] in report.remarks
+
+
+def test_a_list_of_nwpu_that_names_what_is_not_there(tmp_path):
+    root = nwpu(tmp_path / "NWPU-Crowd")
+    (root / "val.txt").write_text("3110 0 0\n3111 0 0\n")
+    with pytest.raises(UserInputError, match=r"val\.txt: names '3111', expected it in .*images and .*jsons"):
+        select(find_source(root, "nwpu"), "val")
+
+
+def test_a_cut_json_of_nwpu_is_no_image_without_people(tmp_path):
+    root = nwpu(tmp_path / "NWPU-Crowd")
+    (root / "jsons/0002.json").write_text('{"img_id": "0002.jpg", "human_num": 975, "points": []}')
+    with pytest.raises(UserInputError, match=r"0002\.json: says 975 points \(human_num\) and lists 0"):
+        CrowdDataset(root, "train", layout="nwpu")
+
+
+@pytest.mark.parametrize(
+    ("indices", "numbers"),
+    [(3, [1, 2, 3]), (-2, [9, 10]), (99, range(1, 11)), ([4, 0, -1], [5, 1, 10]), ((1,), [2]), (None, range(1, 11))],
+)
+def test_indices_keep_a_part_as_in_mmengine(part_a, indices, numbers):
+    entries = select(find_source(part_a, "shanghaitech"), "train", val_ratio=0, indices=indices)
+    assert ids(entries) == [f"IMG_{n}" for n in numbers]
+
+
+@pytest.mark.parametrize(
+    ("indices", "line"),
+    [
+        (0, "indices=0: nothing of .*split='train' is left"),
+        ([], r"indices=\[\]: nothing of"),
+        ([0, 10], "has 10 images, none at place 10"),
+        (True, "indices=True: expected how many"),
+        ("3", "indices='3': expected how many"),
+        ([1.5], r"indices=\[1.5\]: expected how many"),
+    ],
+)
+def test_wrong_indices(part_a, indices, line):
+    with pytest.raises(UserInputError, match=line):
+        select(find_source(part_a, "shanghaitech"), "train", val_ratio=0, indices=indices)
+
+
+def test_check_and_metainfo_know_indices(part_a):
+    data = CrowdDataset(part_a, "test", indices=[3, 1])
+    assert ids(data.entries) == ["IMG_4", "IMG_2"] and len(data) == 2
+    assert (data.metainfo["indices"], data.metainfo["images"], data.metainfo["heads"]) == ([3, 1], 2, 4)
+    json.dumps(data.metainfo)
+    (row,) = check({"test_dataloader": {"dataset": {"data_root": str(part_a), "split": "test", "indices": 2}}}).rows
+    assert (row["images"], row["people"]) == (2, 1)
+
+
+def test_a_plain_folder_is_pointed_at(tmp_path):
+    save_image(tmp_path / "a.png")
+    (tmp_path / "a.csv").write_text("1,2\n")
+    with pytest.raises(UserInputError, match=r"layout='shanghaitech', looked for .*layout='folder' fits; get Sh"):
+        find_source(tmp_path, "shanghaitech")
+    (tmp_path / "a.csv").unlink()
+    for layout in ("shanghaitech", "jhu"):
+        with pytest.raises(UserInputError, match="; `ean import-points` brings images of your own into"):
+            find_source(tmp_path, layout)
+
+
+def test_data_of_another_layout_are_not_called_broken(tmp_path):
+    with pytest.raises(UserInputError, match=r"not laid out as layout='folder', looked for .*layout='nwpu' fits"):
+        find_source(nwpu(tmp_path / "NWPU-Crowd"), "folder")
 
 
 def test_flat_folder(tmp_path):

@@ -1,12 +1,10 @@
 import csv
-import json
-import subprocess
-import sys
-from pathlib import Path
+import multiprocessing
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from mmengine.evaluator import Evaluator
 
 from tasks.counting.dataset import CrowdDataset
@@ -120,34 +118,27 @@ def test_per_image_results_and_csv(tmp_path):
     assert len(worst) == 3 and abs(worst[0]["error"]) == max(abs(row["error"]) for row in metric.per_image)
 
 
-TWO_PROCESSES = """
-import json, sys
-import torch.distributed as dist
-import transfer.engine
-from tasks.counting.metric import CrowdMetric
-from test_metric import evaluate, make_samples
-rank = int(sys.argv[1])
-dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
-samples = make_samples()
-mine = (samples + samples[:1])[rank::2]  # as a sampler does that gives each process as many
-metric = CrowdMetric(collect_dir=sys.argv[3])
-for sample in mine:
-    metric.process(None, [sample.to_dict()])
-found = metric.evaluate(len(samples))
-print(json.dumps([found, len(metric.per_image)]))
-dist.destroy_process_group()
-"""
+def _evaluate_as_rank(rank, folder, found):
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
+    samples = make_samples()
+    mine = (samples + samples[:1])[rank::2]  # as a sampler does that gives each process as many
+    metric = CrowdMetric(collect_dir=str(folder / "parts"))
+    for sample in mine:
+        metric.process(None, [sample.to_dict()])
+    found.put((rank, metric.evaluate(len(samples)), len(metric.per_image)))
+    dist.destroy_process_group()
 
 
 def test_two_processes_give_the_same_metrics(tmp_path):
-    here, root = Path(__file__).parent, Path(__file__).parents[2]
-    code = f"import sys; sys.path[:0] = [{str(here)!r}, {str(root)!r}]\n" + TWO_PROCESSES
-    command = [sys.executable, "-c", code]
-    arguments = [str(tmp_path / "meet"), str(tmp_path / "parts")]
-    runs = [subprocess.Popen([*command, str(r), *arguments], stdout=subprocess.PIPE, text=True) for r in range(2)]
-    outputs = [run.communicate(timeout=120)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0]
-    (first, rows), (second, _) = (json.loads(output.splitlines()[-1]) for output in outputs)
+    context = multiprocessing.get_context("fork")
+    found = context.SimpleQueue()
+    ranks = [context.Process(target=_evaluate_as_rank, args=(rank, tmp_path, found)) for rank in range(2)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join(timeout=120)
+    assert [rank.exitcode for rank in ranks] == [0, 0]
+    (_, first, rows), (_, second, _) = sorted(found.get() for _ in ranks)
     assert first == second == pytest.approx(evaluate(CrowdMetric(), make_samples()), rel=1e-6)
     assert rows == 7
 

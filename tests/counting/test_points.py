@@ -58,6 +58,7 @@ TEXTS = {
     "a.txt": "# heads\n0.25 7.5\n12\t3\n",
     "a.json": json.dumps(POINTS.tolist()),
     "b.json": json.dumps({"points": [{"x": 0.25, "y": 7.5}, {"x": 12, "y": 3}]}),
+    "nwpu.json": json.dumps({"human_num": 2, "points": POINTS.tolist(), "boxes": [[0, 0, 1, 1], [1, 1, 2, 2]]}),
     "c.json": json.dumps({"shapes": [{"shape_type": "point", "points": [p]} for p in POINTS.tolist()]}),
 }
 
@@ -92,19 +93,23 @@ WRONG = {
     "cut.json": ("[[1, 2], [3", "is not JSON"),
     "other.json": ('{"boxes": []}', "holds no points"),
     "number.json": ("5", "holds no points"),
+    "deep.json": ("[" * 100_000, "nested too deeply"),
+    "nwpu.json": ('{"img_id": "0001.jpg", "human_num": 975, "points": []}', "says 975 points (human_num) and lists 0"),
+    "shapeless.json": ('{"shapes": [3]}', "is not LabelMe's JSON"),
+    "label.csv": ("X,Y,label\n1,2,head\n", "`ean import-points` reads tables with other columns"),
     "cut.npy": ("\x93NUMPY", "truncated"),
     "text.mat": ("these are no heads", "truncated or no MATLAB file"),
     "empty.mat": ("", "truncated or no MATLAB file"),
     "rectangle.json": (
         '{"shapes": [{"shape_type": "point", "points": [[1, 2]]}, '
         '{"shape_type": "rectangle", "points": [[1, 2], [3, 4]]}]}',
-        "shape 2 has shape_type 'rectangle', expected 'point'",
+        "shape 2 is a rectangle, expected points: `ean import-points` turns",
     ),
     "polygon.json": (
         '{"shapes": [{"label": "person", "points": [[1, 2], [3, 4], [3, 2]], "shape_type": "polygon"}]}',
-        "shape 1 has shape_type 'polygon'",
+        "shape 1 is 'polygon', expected a point or an upright rectangle",
     ),
-    "kindless.json": ('{"shapes": [{"points": [[1, 2], [3, 4]]}]}', "shape 1 has shape_type None"),
+    "kindless.json": ('{"shapes": [{"points": [[1, 2], [3, 4]]}]}', "shape 1 is None, expected a point"),
     "image.xml": ("<a/>", "expected a file that ends in .mat"),
 }
 

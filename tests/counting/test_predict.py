@@ -16,6 +16,8 @@ from transfer.cli import run_command
 from transfer.engine.config_check import load_config
 from transfer.engine.images import find_images
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 task = "counting"

@@ -1,7 +1,5 @@
 """Generated scenes: ShanghaiTech's layout, determinism, heads where they can be seen."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,8 @@ from backbones.errors import UserInputError
 from tasks.counting.dataset import CrowdDataset
 from tasks.counting.scenes import VISIBLE, _visible_heads, make_scene, write_scenes
 from tasks.counting.scenes import Camera as SceneCamera
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,6 +65,18 @@ def test_written_scenes_are_laid_out_as_shanghaitech(tmp_path):
     assert dataset.metainfo["outside"] == 0
 
 
+def test_processes_write_what_one_writes(tmp_path, monkeypatch):
+    write_scenes(tmp_path / "one", 4)
+    monkeypatch.setattr("tasks.counting.scenes.WORTH_A_PROCESS", 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    write_scenes(tmp_path / "two", 4)
+    one, two = (
+        {path.relative_to(root): path for path in root.rglob("*.*")} for root in (tmp_path / "one", tmp_path / "two")
+    )
+    assert one.keys() == two.keys() and len(one) == 8
+    assert all(path.suffix == ".mat" or path.read_bytes() == two[name].read_bytes() for name, path in one.items())
+
+
 def test_nothing_is_overwritten_or_half_written(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("mine")
@@ -81,13 +93,12 @@ def test_nothing_is_overwritten_or_half_written(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-def test_the_command(tmp_path):
-    command = [sys.executable, str(ROOT / "tools/make_scenes.py"), "counting", str(tmp_path / "s"), "--images", "4"]
-    command += ["--test-share", "0.5"]
-    done = subprocess.run(command, capture_output=True, text=True)
+def test_the_command(command):
+    line = ("make_scenes.py", "counting", "s", "--images", "4", "--test-share", "0.5")
+    done = command(*line)
     assert (done.returncode, done.stderr) == (0, "")
     assert "2 images for training, 2 for testing" in done.stdout
-    again = subprocess.run(command, capture_output=True, text=True)
+    again = command(*line)
     assert again.returncode == 2
     assert again.stderr.count("\n") == 1
     assert "not empty" in again.stderr

@@ -1,4 +1,3 @@
-import json
 from types import SimpleNamespace
 
 import cv2
@@ -8,8 +7,9 @@ import pytest
 import torch
 from counting_tiny import batch, counter
 
-from tasks.counting.hooks import CurvePictureHook, DensityPictureHook
-from tasks.counting.visualize import COLORMAP, draw_curve, overlay, panels, read_curve
+from tasks.counting.hooks import DensityPictureHook, draw_sample
+from tasks.counting.visualize import COLORMAP, overlay, panels
+from transfer.engine.curve import CurvePictureHook
 
 
 def test_panels_show_input_truth_and_prediction_side_by_side():
@@ -28,6 +28,17 @@ def test_panels_name_both_counts(monkeypatch):
     panels(np.zeros((8, 8, 3), np.uint8), density, 12.34, density, 13)
     assert any("13" in text for text in written) and any("predicted: 12.3" in text for text in written)
     assert any("2 people per 8 x 8 px" in text for text in written)
+
+
+def test_captions_name_what_the_model_counts(monkeypatch):
+    written = []
+    monkeypatch.setattr(cv2, "putText", lambda image, text, *args: written.append(text))
+    data = batch((16, 24))
+    with torch.no_grad():
+        (sample,) = counter(noun="cells").eval().test_step(data)
+    draw_sample(data["inputs"][0].permute(1, 2, 0).numpy(), sample)
+    assert any("cells per" in text for text in written) and any(text.endswith(" cells") for text in written)
+    assert not any("people" in text for text in written)
 
 
 def test_an_overlay_is_grey_where_nobody_is_and_coloured_where_many_are():
@@ -52,21 +63,6 @@ def test_the_colour_map_rises_evenly_in_lightness():
 def test_odd_images_can_be_drawn(shape):
     density = np.zeros((-(-shape[0] // 8), -(-shape[1] // 8)), np.float32)
     assert panels(np.zeros((*shape, 3), np.uint8), density, 0.0, width=64).size
-
-
-def test_the_curve_is_read_and_drawn(tmp_path):
-    lines = [{"iter": 10, "loss": 2.0, "lr": 0.1}, {"iter": 20, "loss": 1.0}, {"iter": 20, "val": {"mae": 30.0}}]
-    path = tmp_path / "curve.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert read_curve(path) == ([(10, 2.0), (20, 1.0)], [(20, 30.0)])
-    draw_curve(path, tmp_path / "curve.png", title="a run")
-    assert cv2.imread(str(tmp_path / "curve.png")).std() > 0
-
-
-def test_an_empty_curve_is_drawn(tmp_path):
-    (tmp_path / "curve.jsonl").touch()
-    draw_curve(tmp_path / "curve.jsonl", tmp_path / "curve.png")
-    assert (tmp_path / "curve.png").stat().st_size
 
 
 class Shown:

@@ -22,6 +22,8 @@ from transfer.deploy import deploy
 from transfer.deploy._fused import FusedConv
 from transfer.measure.networks import settle
 
+pytestmark = pytest.mark.slow
+
 SCHEME_18, SCHEME_50, SCHEME_38 = "10.11.01.11", "100.1011.010011.011", "1010.0110.0011"
 STAGE, BLOCK = dict(sharing="stage"), dict(sharing="block")
 SE, SGE, DIA = (dict(attention=name) for name in ("se", "sge", "dia"))
@@ -195,7 +197,9 @@ def test_half_precision_is_no_farther_off_than_autocast(name, pictures):
     with torch.autocast("cpu", torch.bfloat16):
         usual = output(net)
     assert given.dtype == torch.float32 and given.shape == expected.shape
-    assert 0 < (given - expected).norm() < 1.1 * (usual - expected).norm()
+    # Both round weights and maps to bfloat16 once, so that their errors are independent and of one size, and the ratio
+    # of their norms is random around 1; folding rounds one more product for each convolution: sqrt(2) at the most.
+    assert 0 < (given - expected).norm() < 1.5 * (usual - expected).norm()
 
 
 def test_maps_of_one_position_get_the_mask_of_the_bias(pictures):

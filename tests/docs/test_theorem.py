@@ -15,6 +15,8 @@ PAGE = FOLDER / "README.md"
 sys.path.insert(0, str(FOLDER))
 import theorem  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 SMALL = ((10, 2, 0.5), (100, 4, 0.5), (100, 8, 1.0), (30, 1, 0.05))
 
 

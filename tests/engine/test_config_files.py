@@ -1,11 +1,17 @@
 """Configs by path and by name."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from backbones.errors import UserInputError
+from transfer.engine.config_check import load_config
 from transfer.engine.config_files import OURS, find_config, list_configs
+from transfer.task import list_tasks
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
@@ -19,6 +25,15 @@ def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", list_configs())
 def test_every_config_is_found_by_its_name(name):
     assert find_config(name).relative_to(OURS).with_suffix("").as_posix() == name
+
+
+@pytest.mark.parametrize("name", [name for name in list_configs() if not name.startswith("search/")])
+def test_every_config_is_read_and_names_a_task(name):
+    if not find_spec("mmseg"):
+        written = Config.fromfile(find_config(name), import_custom_modules=False)
+        if written.task == "segmentation":
+            pytest.skip("mmsegmentation is not installed (extras lite and full)")
+    assert load_config(name).task in list_tasks()
 
 
 @pytest.mark.parametrize("name", list_configs("search"))

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from backbones._options import TrunkOptions
 from backbones.arch import ARCHITECTURES, get_arch
 from backbones.errors import UserInputError
+from backbones.options import TrunkOptions
 from backbones.registry import create_backbone, get_card
 from transfer.engine.fit import features_of, fit_stride, possible_init
 

@@ -11,6 +11,8 @@ from backbones.errors import UserInputError
 from transfer.engine.config_check import load_config
 from transfer.engine.training import train
 
+pytestmark = pytest.mark.slow
+
 
 def run(folder, name, work_dir, options=(), **arguments):
     path = engine_tiny.write_config(folder, name)

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from transfer.measure.figure import COLOURS, DPI, new_figure
+from transfer.engine.figure import COLOURS, DPI, new_figure
 
 
 def test_the_png_has_the_size_and_no_metadata_that_changes_with_versions(tmp_path):

@@ -17,6 +17,8 @@ from transfer.measure.timing import Timing
 from transfer.search.objective import Reward, TimeReward, cost_of, hypervolume, pareto_front
 from transfer.search.problem import Evaluation
 
+pytestmark = pytest.mark.slow
+
 DEPTHS, BLOCKS = (2, 2, 2), 6
 COSTS = np.array([3.0, 5.0, 1.0, 2.0, 8.0, 4.0])
 """Percent of the plain network's time that each block adds."""

@@ -10,6 +10,8 @@ from transfer.measure.machine import describe_machine, summary
 from transfer.measure.memory import malloc_in_use, peak_memory
 from transfer.measure.timing import CLOCKS, Ratio, interleaved, paired_ratio
 
+pytestmark = pytest.mark.slow
+
 
 def test_steps_run_in_turn_and_the_first_one_changes():
     order = []

@@ -30,19 +30,21 @@ def written(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def supernet(tmp_path_factory):
+def supernet(once):
     """A checkpoint of a supernet, hardly trained."""
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
-    folder = tmp_path_factory.mktemp("supernet")
-    path = write_config(folder / "config.py", search={"method": "random", "budget": 1}, standalone="left out")
-    assert run_search(read_search_config(path), folder / "work") == 0
-    return folder / "work" / "supernet" / "iter_2.pth"
+
+    def train(folder):
+        path = write_config(folder / "config.py", search={"method": "random", "budget": 1}, standalone="left out")
+        assert run_search(read_search_config(path), folder / "work") == 0
+
+    return once("supernet", train) / "work" / "supernet" / "iter_2.pth"
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(once: Callable[..., Path]) -> Path:
     """A finished search; tests only read it."""
-    return write_work_dir(tmp_path_factory.mktemp("finished"))
+    return once("finished", write_work_dir)
 
 
 @pytest.fixture

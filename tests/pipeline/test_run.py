@@ -18,6 +18,8 @@ from transfer.pipeline.engines import get_engine
 from transfer.pipeline.run import check_config, run_search
 from transfer.search.log import LoggedProblem, read_log
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
 

@@ -16,6 +16,8 @@ from transfer.pipeline.stages import standalone
 from transfer.search.known_problems import TableProblem, all_schemes
 from transfer.search.problem import Evaluation
 
+pytestmark = pytest.mark.slow
+
 DEPTHS = (2, 2, 2)
 
 

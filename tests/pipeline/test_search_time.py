@@ -18,6 +18,8 @@ from transfer.pipeline.run import run_search
 from transfer.search.log import LoggedProblem, read_log
 from transfer.search.objective import pareto_front
 
+pytestmark = pytest.mark.slow
+
 TIME = {"kind": "time", "lambda1": 20.0, "lambda2": 1.0, "timing": {"batch": 2, "rounds": 2, "clock": "cpu"}}
 COSTS = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0]
 

@@ -3,9 +3,8 @@
 import errno
 import fcntl
 import json
+import resource
 import runpy
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -17,6 +16,8 @@ from transfer.pipeline.artefacts import read_search
 from transfer.pipeline.stages import search as stage
 from transfer.pipeline.stages.standalone import TrainCandidates
 from transfer.search.log import LoggedProblem, read_log
+
+pytestmark = pytest.mark.slow
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
@@ -180,37 +181,37 @@ def test_a_full_disk_when_the_result_is_written(search, log, monkeypatch):
     assert status == 1 and "the disk is full (No space left on device); safe there: evaluations.jsonl" in line
 
 
-LIMITED = """
-import resource, runpy, sys
-sys.path.insert(0, {root!r})
-from transfer.search.log import LoggedProblem
-append, room = LoggedProblem._append, int(sys.argv.pop(1))
-def limited(self, found):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
-    append(self, found)
-LoggedProblem._append = limited
-sys.argv[0] = "search.py"
-runpy.run_path({root!r} + "/tools/search.py", run_name="__main__")
-"""
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Sets the size that no file may grow beyond, from the first line of a log on."""
+    append, limits = LoggedProblem._append, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(room):
+        def limited(self, found):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+            append(self, found)
+
+        monkeypatch.setattr(LoggedProblem, "_append", limited)
+
+    def end():
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        monkeypatch.setattr(LoggedProblem, "_append", append)
+
+    limit.end = end
+    yield limit
+    end()
 
 
-def test_a_disk_that_fills_up_while_schemes_are_logged(search, written, supernet, tmp_path):
+def test_a_disk_that_fills_up_while_schemes_are_logged(search, full_disk, tmp_path):
     one_by_one = {"search__method": "ean", "search__args": {"variant": "paper"}}
     assert search(**one_by_one)[0] == 0
     whole = (tmp_path / "work" / "evaluations.jsonl").read_bytes()
     (tmp_path / "work").rename(tmp_path / "unbroken")
     lines = whole.splitlines(keepends=True)
-    room = len(b"".join(lines[:3])) + 40  # three lines, and a part of the fourth
-    config = written(supernet__checkpoint=str(supernet), standalone=None, **one_by_one)
-    code = LIMITED.format(root=str(ROOT))
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(room), str(config), "--work-dir", str(tmp_path / "work")],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 1, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    full_disk(len(b"".join(lines[:3])) + 40)  # room for three lines, and a part of the fourth
+    status, line = search(**one_by_one)
+    full_disk.end()
+    assert status == 1
     assert "evaluations.jsonl: cannot be written" in line and "3 evaluations are safe; make room and resume" in line
     assert (tmp_path / "work" / "evaluations.jsonl").read_bytes() == b"".join(lines[:3])
     assert search("--resume", **one_by_one)[0] == 0

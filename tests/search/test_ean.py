@@ -21,6 +21,8 @@ from transfer.search.methods.enas import RecurrentController
 from transfer.search.objective import Reward
 from transfer.search.session import Session
 
+pytestmark = pytest.mark.slow
+
 M = 5
 
 

@@ -13,6 +13,8 @@ from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
 from transfer.search.supernet.evaluator import TrieEvaluator
 
+pytestmark = pytest.mark.slow
+
 DEPTHS = (2, 2, 2)
 NEAR_TIE = 1e-4
 

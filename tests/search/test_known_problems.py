@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import time
 
 import numpy as np
 import pytest
@@ -15,6 +14,8 @@ from transfer.search.log import LoggedProblem
 from transfer.search.methods import get_method
 from transfer.search.objective import BlockCost, Reward, TimeReward
 from transfer.search.problem import Evaluation
+
+pytestmark = pytest.mark.slow
 
 
 def tabulated(problem):
@@ -59,11 +60,12 @@ def test_planted_spread_noise_and_share_of_pairs():
     assert landscape.evaluate(schemes) == PlantedLandscape((5, 5), seed=7, spread=1.5, noise=0.3).evaluate(schemes)
 
 
-def test_planted_optimum_of_54_blocks_is_found_at_once_and_no_flip_improves_it():
-    begun = time.perf_counter()
+def test_planted_optimum_of_54_blocks_is_found_block_by_block_and_no_flip_improves_it(monkeypatch):
+    gain, asked = PlantedLandscape._gain, []
+    monkeypatch.setattr(PlantedLandscape, "_gain", lambda *args: (asked.append(args), gain(*args))[1])
     landscape = PlantedLandscape()
     scheme, value = landscape.optimum(Reward())
-    assert time.perf_counter() - begun < 10
+    assert len(asked) <= 54 * 2 ** (3 + 1), "a block adds one bit to each state, and a state is the last three"
     bits = np.array(scheme.bits)
     for position in range(54):
         flipped = bits.copy()
@@ -97,9 +99,10 @@ def test_table_of_a_log(tmp_path):
     assert table.settings["supernet_sha256"] == "f00"
 
 
-@pytest.mark.parametrize("content", [b"", b"plain", gzip.compress(b"[]"), gzip.compress(b'{"depths": [2]}')])
+@pytest.mark.parametrize("content", ["", "plain", "[]", '{"depths": [2]}'])
 def test_what_is_no_table_is_refused(tmp_path, content):
-    (tmp_path / "t.json.gz").write_bytes(content)
+    packed = gzip.compress(content.encode()) if content[:1] in ("[", "{") else content.encode()
+    (tmp_path / "t.json.gz").write_bytes(packed)
     with pytest.raises(UserInputError, match=r"t\.json\.gz: no table of schemes"):
         TableProblem.load(tmp_path / "t.json.gz")
 

@@ -2,8 +2,6 @@
 
 import builtins
 import itertools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,6 +15,8 @@ from transfer.search.methods._quadratic import Quadratic, QuadraticRegression
 from transfer.search.objective import Reward, hypervolume, pareto_front
 from transfer.search.problem import Evaluation
 from transfer.search.session import Session
+
+pytestmark = pytest.mark.slow
 
 OPTIONAL = {"nsga2": "pymoo", "tpe": "optuna"}
 DEPTHS = (3, 2, 3)
@@ -51,8 +51,8 @@ def test_contract(name, table):
     assert result.log == method_or_skip(name).search(table, 24, generator(7)).log
     schemes = [record.scheme for record in result.log]
     assert len(schemes) == len(set(schemes)) <= 24
-    if name != "hsp":  # its list of patterns may end before
-        assert len(schemes) == 24
+    if len(schemes) < 24:  # it has come to its end, and a greater budget changes nothing
+        assert method_or_skip(name).search(table, 240, generator(7)).log == result.log
     assert all(record.evaluation == table.table[record.scheme] for record in result.log)
     assert all(record.value == Reward()(record.evaluation, record.scheme) for record in result.log)
     values = sorted((record.value for record in result.log), reverse=True)
@@ -60,10 +60,12 @@ def test_contract(name, table):
     assert result.best == result.candidates[0]
 
 
-@pytest.mark.parametrize("name", [n for n in asking_methods() if n not in ("hsp", "exhaustive", *OPTIONAL)])
-def test_seeds_matter(name, table):
-    a, b = (get_method(name)().search(table, 16, generator(seed)).log for seed in (1, 2))
-    assert a != b
+@pytest.mark.parametrize("name", asking_methods())
+def test_seeds_matter_where_anything_is_random(name, table):
+    draws = [generator(seed) for seed in (1, 2)]
+    before = draws[0].get_state()
+    a, b = (method_or_skip(name).search(table, 16, draw).log for draw in draws)
+    assert (a == b) == torch.equal(draws[0].get_state(), before)
 
 
 @pytest.mark.parametrize("name", asking_methods())
@@ -149,13 +151,6 @@ def test_a_missing_optional_package_is_named(name, package, table, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(RunError, match=f"pip install {package}"):
         get_method(name)().search(table, 4, generator())
-
-
-def test_listing_needs_no_torch():
-    code = (
-        "import sys, transfer.search as s; s.list_methods(); s.Reward; s.Evaluation; assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # ---- Pareto front

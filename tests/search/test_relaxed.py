@@ -17,6 +17,8 @@ from transfer.search.methods._gradient import Relaxation
 from transfer.search.methods._relaxation import Darts, MiLeNas, Rarts, descent_rates, gradients, mixed_product, moved
 from transfer.search.problem import Evaluation
 
+pytestmark = pytest.mark.slow
+
 PAIRS = [(10.0, 10.0), (10.0, 20.0), (5.0, 10.0), (20.0, 20.0)]
 GRADIENT_METHODS = ["darts", "milenas", "rarts"]
 

@@ -1,6 +1,5 @@
 """Supernet training: schemes from (seed, iteration), the same on all ranks, resumable; the trained one as a problem."""
 
-import doctest
 import os
 import pickle
 import subprocess
@@ -18,7 +17,9 @@ from backbones.scheme import ConnectionScheme
 from transfer.engine.config_check import load_config
 from transfer.engine.training import train
 from transfer.search.problem import SearchProblem, loaders_in, supernet_in
-from transfer.search.supernet import Batches, SupernetHook, SupernetProblem, _trie, schemes_at, training
+from transfer.search.supernet import Batches, SupernetHook, SupernetProblem, schemes_at
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPTHS = (4, 4, 4)
@@ -66,12 +67,6 @@ def weights(path):
 
 
 # ---- schemes
-
-
-@pytest.mark.parametrize("module", [training, _trie])
-def test_examples_are_right(module):
-    failed, attempted = doctest.testmod(module)
-    assert attempted and not failed
 
 
 def test_schemes_follow_from_seed_and_iteration():
@@ -155,12 +150,30 @@ def test_the_sandwich_trains_with_all_four(cifar, tmp_path, monkeypatch):
     assert seen == [schemes_at(0, 2, DEPTHS, sandwich=True)]
 
 
+TWO_RANKS = """
+import os, socket, sys
+import transfer.engine.training, tasks.classification
+from transfer.cli import run_command
+from transfer.commands.train import main
+
+with socket.create_server(("localhost", 0)) as free:
+    port = free.getsockname()[1]
+os.environ.update(WORLD_SIZE="2", MASTER_ADDR="localhost", MASTER_PORT=str(port))
+child = os.fork()  # once everything is imported, which takes most of the time
+os.environ.update(RANK=str(int(child == 0)), LOCAL_RANK=str(int(child == 0)))
+status = run_command(main, sys.argv[1:])
+sys.stdout.flush()
+if not child:
+    os._exit(status)
+raise SystemExit(status or os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
 def test_two_processes_equal_one(cifar, tmp_path):
     """Gloo, frozen batch normalisation: two processes with two images each are one process with four."""
     config = write_config(tmp_path, cifar, "both", "model = dict(backbone=dict(norm_eval=True))\n")
     train(load_config(config), work_dir=tmp_path / "one", seed=1)
-    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    line += [str(ROOT / "tools" / "train.py"), str(config), "--launcher", "pytorch", "--seed", "1"]
+    line = [sys.executable, "-c", TWO_RANKS, str(config), "--launcher", "pytorch", "--seed", "1"]
     line += ["--work-dir", str(tmp_path / "two"), "--cfg-options", "train_dataloader.batch_size=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)

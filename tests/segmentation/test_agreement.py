@@ -13,7 +13,7 @@ from backbones.errors import UserInputError
 from tasks.segmentation.agreement import agree, disagreements, settle
 from transfer.engine.config_check import load_config
 
-pytestmark = pytest.mark.usefixtures("mmseg_scope")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mmseg_scope")]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import torch
 
 from tasks.segmentation import benchmark
 
-pytestmark = pytest.mark.usefixtures("mmseg_scope")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mmseg_scope")]
 
 
 def test_both_segmentors_compute_the_same_loss():

@@ -19,6 +19,8 @@ from torch import nn
 from backbones.errors import UserInputError
 from transfer.engine.backbone import RegisteredBackbone
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 STRANGER = """
@@ -26,7 +28,7 @@ _base_ = ["mmseg::_base_/models/pspnet_r50-d8.py", "mmseg::_base_/datasets/pasca
           "mmseg::_base_/schedules/schedule_20k.py", "mmseg::_base_/default_runtime.py"]
 custom_imports = dict(imports=["tasks.segmentation"])
 model = dict(pretrained=None, backbone=dict(_delete_=True, type="RegisteredBackbone",
-             name="resnet50_share_ean_se.standin", out_indices=(0, 1, 2, 3), output_stride=8),
+             name="resnet50_share_ean_se.standin", output_stride=8),
              data_preprocessor=dict(size=(32, 32)),
              decode_head=dict(num_classes=21, channels=16), auxiliary_head=dict(num_classes=21, channels=16))
 """

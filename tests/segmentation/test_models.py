@@ -20,7 +20,7 @@ from backbones.errors import RunError, UserInputError
 from backbones.registry import get_card
 from backbones.scheme import ConnectionScheme
 
-pytestmark = pytest.mark.usefixtures("mmseg_scope")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mmseg_scope")]
 
 CLASSES = 5
 BN = dict(type="BN", requires_grad=True)

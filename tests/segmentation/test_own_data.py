@@ -12,7 +12,7 @@ from segmentation_files import CONFIGS, write_mask
 from backbones.errors import UserInputError
 from tasks.segmentation.dataset import VOCLayoutDataset
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")]
 
 CLASSES, VOID = 11, 11
 SMALL = """

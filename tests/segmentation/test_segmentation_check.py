@@ -8,6 +8,8 @@ from segmentation_files import CONFIGS, write_config, write_list, write_mask, wr
 
 from tasks.segmentation.check import check
 
+pytestmark = pytest.mark.slow
+
 
 def config_of(root, **options):
     loaders = {}

@@ -8,7 +8,7 @@ from segmentation_files import CONFIGS
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.config_check import load_config
 
-pytestmark = pytest.mark.usefixtures("mmseg_scope")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mmseg_scope")]
 
 CARDS = {
     "resnet": "resnet50.imagenet",
@@ -27,6 +27,9 @@ EXPECTED = {
 }
 
 
+NAMES = sorted(p.stem for p in CONFIGS.glob("*.py") if "_base_/models/psp_" in p.read_text())
+
+
 @functools.cache
 def load(name, *options):
     """The checked config, read once a session; tests leave it as it is."""
@@ -34,10 +37,10 @@ def load(name, *options):
 
 
 def test_every_cell_of_the_papers_table_has_a_config():
-    assert set(EXPECTED) == {p.stem for p in CONFIGS.glob("voc*.py")}
+    assert set(EXPECTED) <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_config_says_what_it_is_for_and_how_it_is_run(name):
     text = (CONFIGS / f"{name}.py").read_text()
     for word in ("# Result: ", "# Hardware: ", "# Command: ", f"configs/{name}.py", "# Ours: "):

@@ -13,7 +13,7 @@ from tasks.segmentation.dataset import VOC_CLASSES, VOCLayoutDataset, seeded
 from tasks.segmentation.masks import read_mask, wrong_ids
 from transfer.engine.sampling import EpochIndex
 
-pytestmark = pytest.mark.usefixtures("mmseg_scope")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mmseg_scope")]
 
 LOAD = [dict(type="LoadPicture"), dict(type="LoadMask"), dict(type="PackSegInputs")]
 AUGMENT = [

@@ -17,6 +17,7 @@ from transfer.engine.config_check import load_config
 from transfer.measure.networks import settle
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("mmseg_scope"),
     pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning"),
 ]

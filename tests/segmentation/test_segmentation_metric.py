@@ -7,6 +7,8 @@ from PIL import Image
 
 from tasks.segmentation.metric import SegmentationMetric, class_table
 
+pytestmark = pytest.mark.slow
+
 
 def confusion(pairs, classes, ignored=255):
     """Independent reference: rows are annotated classes, columns predicted ones."""

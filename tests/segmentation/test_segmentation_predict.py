@@ -9,11 +9,11 @@ from mmengine.registry import MODELS
 from PIL import Image
 from segmentation_files import write_config
 
-from tasks.segmentation.predictor import classes_of
-from tasks.segmentation.visualize import overlay, read_curve, with_legend
+from tasks.segmentation.predict import classes_of
+from tasks.segmentation.visualize import overlay, with_legend
 from transfer.engine.config_check import load_config
 
-pytestmark = pytest.mark.usefixtures("mmseg_scope")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mmseg_scope")]
 
 
 @pytest.fixture
@@ -111,9 +111,3 @@ def test_names_come_from_the_checkpoint_then_the_config_then_voc(files):
     assert classes_of(config, {}, 21)[0][15] == "person"
     names, colours = classes_of(config, {}, 30)
     assert names[29] == "class 29" and len(set(colours)) == 30 and colours[1] == (128, 0, 0)
-
-
-def test_a_curve_is_read_as_the_run_wrote_it(tmp_path):
-    lines = [{"iter": 10, "loss": 2.5}, {"iter": 10, "val": {"miou": 4.0, "aacc": 70.0}}, {"iter": 20, "loss": 2.0}]
-    (tmp_path / "curve.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert read_curve(tmp_path / "curve.jsonl") == ([(10, 2.5), (20, 2.0)], [(10, 4.0)])

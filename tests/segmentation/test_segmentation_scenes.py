@@ -9,6 +9,8 @@ from backbones.errors import UserInputError
 from tasks.segmentation.masks import voc_palette
 from tasks.segmentation.scenes import IGNORE, OBJECTS, make_scene, write_scenes
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_palette_is_vocs():
     assert [list(colour) for colour in voc_palette(21)] == PascalVOCDataset.METAINFO["palette"]

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from segmentation_files import write_config, write_list, write_mask
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from transfer.analysis.tickets import CONVERGED, Convergence, RatioGroup, ScoreSet
-from transfer.measure.figure import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, new_figure
+from transfer.engine.figure import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, new_figure
 from transfer.search.objective import FrontPoint
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transfer.benchmarks.search_speed import draw_schemes, noise, supernet
-from transfer.measure.figure import COLOURS, new_figure
+from transfer.engine.figure import COLOURS, new_figure
 from transfer.measure.timed_models import Settings
 from transfer.search.supernet.evaluator import TrieEvaluator
 

@@ -68,7 +68,6 @@ def _add_register(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--name", help="such as shha_r38_ean_se")
     command.add_argument("--summary", help="one line")
-    command.add_argument("--noun", help="what it counts (default people)")
     command.add_argument("--default", action="store_true", help="take it where no model is named")
     command.add_argument("--metrics", nargs="+", default=[], metavar="FILE.json", help="of `tools/test.py --out`")
     command.add_argument("--trained-on", metavar="TEXT", help="which data, in words")
@@ -179,7 +178,7 @@ def _problem(name: str) -> str:
 
 
 _OF_A_CHECKPOINT = (
-    *("name", "summary", "noun", "default", "metrics", "half", "licence"),
+    *("name", "summary", "default", "metrics", "half", "licence"),
     *("trained_on", "domain", "data_licence"),
 )
 """Options of `register` for what a checkpoint does not say itself; the last three are of its data."""

@@ -34,10 +34,14 @@ def main(argv: list[str] | None = None) -> int:
     from transfer.engine.config_check import load_config
     from transfer.engine.evaluation import evaluate
     from transfer.engine.runner_setup import choose_device
+    from transfer.task import get_task
 
+    config = load_config(args.config, args.cfg_options)
+    if "task" in config:  # configs of other projects have none
+        get_task(config, where=f"config {args.config}")
     choose_device(args.device)
     evaluate(
-        load_config(args.config, args.cfg_options),
+        config,
         args.checkpoint,
         work_dir=args.work_dir or Path("work_dirs") / Path(args.config).stem / "test",
         launcher=args.launcher,

@@ -38,10 +38,14 @@ def main(argv: list[str] | None = None) -> int:
     from transfer.engine.config_check import load_config
     from transfer.engine.runner_setup import choose_device
     from transfer.engine.training import train
+    from transfer.task import get_task
 
+    config = load_config(args.config, args.cfg_options)
+    if "task" in config:  # configs of other projects have none
+        get_task(config, where=f"config {args.config}")
     choose_device(args.device)
     return train(
-        load_config(args.config, args.cfg_options),
+        config,
         work_dir=args.work_dir or Path("work_dirs") / Path(args.config).stem,
         resume=args.resume,
         seed=args.seed,

@@ -16,7 +16,7 @@ class FusedConv(nn.Module):
 
     On CPUs oneDNN does all of it while it writes the convolution's output. Which kernel is best, and the layout of
     the weights that it reads, depend on the input's shape: once a shape comes twice running, the weights are packed
-    for it, which saves laying them out anew in every call (5 % of ResNet-50 with 8 pictures, 30 % with one).
+    for it, which saves laying them out anew in every call (5 % of ResNet-50 with 8 images, 30 % with one).
 
     Args:
         conv: an ordinary convolution, see `is_plain_conv`.

@@ -16,7 +16,7 @@ from transfer.deploy._fused import FusedConv
 class DeployedResNet(nn.Module):
     """Puts out what `net`, in eval mode, puts out; holds none of its modules but SAMs and the linear layer.
 
-    It computes in the precision of its weights, and puts out features in that of the pictures.
+    It computes in the precision of its weights, and puts out features in that of the images.
 
     Args:
         net: a stand-alone network.

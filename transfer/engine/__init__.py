@@ -7,6 +7,7 @@ compat.install()
 from transfer.engine.amp import AutocastOptimWrapper  # noqa: E402
 from transfer.engine.backbone import RegisteredBackbone  # noqa: E402
 from transfer.engine.checkpoint import AtomicBackend, PlainCheckpointHook  # noqa: E402
+from transfer.engine.curve import CurvePictureHook  # noqa: E402
 from transfer.engine.data import find_data  # noqa: E402
 from transfer.engine.hooks import FiniteLossHook, IterationSeedHook, StopInValidationHook  # noqa: E402
 from transfer.engine.loops import ResumableTrainLoop  # noqa: E402
@@ -17,6 +18,7 @@ __all__ = [
     "AtomicBackend",
     "AutocastOptimWrapper",
     "CurveHook",
+    "CurvePictureHook",
     "EpochIndex",
     "FiniteLossHook",
     "IterationSeedHook",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,9 @@ TOP = frozenset(
     {"custom_imports", "model_wrapper_cfg", "find_unused_parameters", "activation_checkpointing", "sync_bn", "compile"}
     | {"efficient_conv_bn_eval"}
 )
+
+MOST_KEYS = 3
+"""How many keys with the same last part are offered where an option is unknown."""
 
 
 def load_config(path: str | Path, options: Iterable[str] = ()) -> Config:
@@ -115,12 +118,28 @@ def _check_option(config: Config, key: str, value: Any) -> None:
             known = known_keys(node, tuple(done), scope_of(config))
             if known is not None and part not in known:
                 where = ".".join(done) or "the config"
-                suggestion = did_you_mean(part, known)
+                suggestion = did_you_mean(part, known) or _same_last_part(config, key)
                 some = "" if suggestion else f"; it knows {', '.join(sorted(known)[:12]) or 'no key'}"
                 raise UserInputError(f"--cfg-options {key}: {where} has no key {part!r}{some}.{suggestion}")
             return
         done.append(part)
     _check_kind(key, node, value)
+
+
+def _same_last_part(config: Config, key: str) -> str:
+    """`" Did you mean 'train_cfg.max_iters'?"` for `max_iters`: keys of the config that end as `key` does."""
+    last = key.rpartition(".")[2]
+    found = [path for path in _paths(config._cfg_dict) if path.rpartition(".")[2] == last]
+    return f" Did you mean {' or '.join(repr(path) for path in found[:MOST_KEYS])}?" if found else ""
+
+
+def _paths(node: Any, above: str = "") -> Iterator[str]:
+    """Every key of a config, with what it is below."""
+    items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+    for key, value in items:
+        path = f"{above}.{key}" if above else str(key)
+        yield path
+        yield from _paths(value, path)
 
 
 def _check_kind(key: str, old: Any, new: Any) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from backbones._options import FeatureInfo, TrunkOptions
 from backbones.arch import ArchSpec, get_arch
 from backbones.card import BackboneCard
 from backbones.errors import UserInputError
 from backbones.fetch import TRUNK_FILES
+from backbones.options import FeatureInfo, TrunkOptions
 
 _GEOMETRY = ("out_indices", "output_stride", "strides", "stem_stride", "num_classes", "frozen_stages")
 

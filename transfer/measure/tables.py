@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transfer.engine.figure import COLOURS, new_figure
 from transfer.measure import columns
 from transfer.measure.columns import Cell, Row
-from transfer.measure.figure import COLOURS, new_figure
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -62,8 +62,13 @@ class LoggedProblem(WrappedProblem):
 
     Each line is a `LogLine`. One that a kill left incomplete is dropped. One process has the log at a time.
 
-    >>> with LoggedProblem(problem, work_dir) as logged:  # doctest: +SKIP
-    ...     result = get_method()().search(logged, budget=128, generator=torch.Generator().manual_seed(0))
+    >>> import tempfile, torch
+    >>> from transfer.search import PlantedLandscape, get_method
+    >>> with tempfile.TemporaryDirectory() as work_dir:
+    ...     with LoggedProblem(PlantedLandscape(), work_dir) as logged:
+    ...         result = get_method("random")().search(logged, 8, torch.Generator().manual_seed(0))
+    ...         len(logged), logged.fresh
+    (8, 8)
 
     Args:
         problem: what to evaluate with; its other attributes are this one's too.

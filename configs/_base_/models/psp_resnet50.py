@@ -1,5 +1,4 @@
-# PSPNet on a registered ResNet-50 at output stride 8, an auxiliary FCN head on the stage before
-# the last. The papers name no head.
+# PSPNet on a registered ResNet-50 at output stride 8, an auxiliary FCN head one stage before. The papers name no head.
 #
 # - Stages 3 and 4 dilate instead of striding, by torchvision's rule (mmsegmentation's contract_dilation=True).
 # - PSP with bins 1, 2, 3, 6 and 512 channels, auxiliary loss 0.4 and dropout 0.1, as in PSPNet and mmsegmentation.

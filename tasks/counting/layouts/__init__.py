@@ -56,12 +56,14 @@ def find_source(data_root: str | Path, layout: str) -> Source:
         raise UserInputError(f"data_root {root}: is a file, expected the folder of a data set")
     try:
         source = chosen.find(root)
-        hints = [] if source else [*_hints(root, chosen), *filter(None, [chosen.origin])]
+        usable = _has_entries(source)
+        hints = [] if usable else list(_hints(root, chosen))
     except OSError as error:
         raise UserInputError(f"data_root {root}: cannot be listed: {error.strerror or error}") from error
-    if source is None:
+    if source is None or (hints and not usable):
         expected = f"is not laid out as layout={layout!r}, looked for {chosen.expected}"
-        raise UserInputError("; ".join([f"data_root {root}: {expected}", *hints]))
+        hints += [chosen.origin] if hints else [chosen.origin, get_layout("folder").origin]
+        raise UserInputError("; ".join(filter(None, dict.fromkeys([f"data_root {root}: {expected}", *hints]))))
     return source
 
 
@@ -89,7 +91,10 @@ def _hints(root: Path, layout: Layout) -> Iterator[str]:
 
 def _fits(layout: Layout, root: Path) -> bool:
     try:
-        source = layout.find(root)
-    except OSError:
+        return _has_entries(layout.find(root))
+    except (OSError, UserInputError):
         return False
+
+
+def _has_entries(source: Source | None) -> bool:
     return source is not None and any(split.entries for split in source.splits.values())

@@ -48,6 +48,7 @@ class Source:
         release_if_outside: the release that it must be where points lie outside their images, whatever it is called.
         leaked: for a split, the `image_id` of each image that training has seen, or nearly so.
         folds: into how many parts "all" is divided for cross-validation; None for no such protocol.
+        remarks: one line each: what of it is not there, as it should be.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Source:
     release_if_outside: str | None = None
     leaked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     folds: int | None = None
+    remarks: tuple[str, ...] = ()
 
     def release_of(self, any_outside: bool) -> str | None:
         """The release, given whether points lie outside their images."""

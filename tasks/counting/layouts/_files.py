@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from scipy.io import savemat
 
+from tasks.counting.formats.mat import MATLAB_OFFSET
 from tasks.counting.layouts._base import Entry, Split
-from tasks.counting.points import MATLAB_OFFSET, READERS
+from tasks.counting.points import READERS
 from transfer.engine.images import EXTENSIONS
 
 JPEG_QUALITY = 90

@@ -24,6 +24,7 @@ def select(
     val_ratio: float | None = None,
     val_seed: int = 0,
     val_list: str | Path | None = None,
+    indices: int | Sequence[int] | None = None,
     strict: bool = True,
 ) -> list[Entry]:
     """The images of a split.
@@ -38,12 +39,27 @@ def select(
         val_ratio: share of the training images that is held out, rounded to whole images; None for `VAL_RATIO`.
         val_seed: seed of that draw.
         val_list: text file with the names of the images held out, instead of a draw.
+        indices: keep the first so many images of the split (the last, if negative), or those at these places; None for
+            all. For quick trials.
         strict: refuse a split with images without points or the reverse; otherwise these are left out.
 
     Raises:
-        UserInputError: no such split or fold, files that do not pair, nothing left in the split, or `val_ratio` or
-            `val_list` beside an official val.
+        UserInputError: no such split or fold, files that do not pair, nothing left in the split, `val_ratio` or
+            `val_list` beside an official val, or `indices` that lead out of the split.
     """
+    entries = _select(source, split, fold, val_ratio, val_seed, val_list, strict)
+    return entries if indices is None else _at(entries, indices, f"data_root {source.root}: split={split!r}")
+
+
+def _select(
+    source: Source,
+    split: str,
+    fold: int,
+    val_ratio: float | None,
+    val_seed: int,
+    val_list: str | Path | None,
+    strict: bool,
+) -> list[Entry]:
     official = official_splits(source, split, fold)
     problems = [line for part in official.values() for line in part.problems]
     if strict and problems:
@@ -68,6 +84,23 @@ def select(
     return chosen
 
 
+def _at(entries: list[Entry], indices: int | Sequence[int], where: str) -> list[Entry]:
+    """What mmengine's data sets keep for their option of that name; at least one."""
+    places = [indices] if isinstance(indices, int) else indices
+    if not isinstance(places, Sequence) or not all(type(place) is int for place in places):
+        raise UserInputError(f"indices={indices!r}: expected how many images to keep, or a list of places")
+    if isinstance(indices, int):
+        chosen = entries[:indices] if indices >= 0 else entries[indices:]
+    else:
+        beyond = next((place for place in indices if not -len(entries) <= place < len(entries)), None)
+        if beyond is not None:
+            raise UserInputError(f"indices={indices!r}: {where} has {len(entries)} images, none at place {beyond}")
+        chosen = [entries[place] for place in indices]
+    if not chosen and entries:
+        raise UserInputError(f"indices={indices!r}: nothing of {where} is left, expected at least one image")
+    return chosen
+
+
 def official_splits(source: Source, split: str, fold: int = 0) -> dict[str, Split]:
     """The official splits that the images of `split` come from: one by its name, or each of them for `all`.
 
@@ -88,7 +121,7 @@ def official_splits(source: Source, split: str, fold: int = 0) -> dict[str, Spli
         hint = "name split='all', or put its images into folders train and test" if "all" in splits else ""
         raise UserInputError(
             f"data_root {source.root}: has no split {name!r} (found {', '.join(splits)}): "
-            + (hint or "expected it beside the others")
+            + (hint or "; ".join(source.remarks) or "expected it beside the others")
         )
     return {name: splits[name]}
 

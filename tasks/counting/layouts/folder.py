@@ -21,6 +21,7 @@ class Folder(Layout):
     """
 
     expected = "images, or train, val and test with images, and a file of points beside each or in a folder points"
+    origin = "`ean import-points` brings images of your own into layout='folder'"
     splits = ("train", "val", "test")
 
     def find(self, root: Path) -> Source | None:
@@ -34,8 +35,13 @@ class Folder(Layout):
         folder = root / split
         entry = Entry(folder / "images" / f"{number}.png", folder / "points" / f"{number}.csv", str(number))
         write_image(entry.image, image_HW3)
-        write_lines(entry.points, ["x,y", *(f"{float(x)!r},{float(y)!r}" for x, y in points_xy)])
+        write_points(entry.points, points_xy)
         return entry
+
+
+def write_points(path: Path, points_xy: np.ndarray) -> None:
+    """Writes points (N, 2) as CSV, and the folders above the file."""
+    write_lines(path, ["x,y", *(f"{float(x)!r},{float(y)!r}" for x, y in points_xy)])
 
 
 def _images(place: Path) -> Path:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tasks.counting.formats import jhu
 from tasks.counting.layouts._base import Entry, Layout, Source
 from tasks.counting.layouts._files import pair, write_image, write_lines
-from tasks.counting.points import read_numbers, read_points
-
-COLUMNS = ("x", "y", "w", "h", "occlusion", "blur")
+from tasks.counting.points import read_points
 
 
 class JHU(Layout):
@@ -30,7 +29,7 @@ class JHU(Layout):
 
     def read(self, entry: Entry) -> np.ndarray:
         """The first two of six columns; a head's width, height, occlusion and blur are checked and left."""
-        return read_points(entry.points, reader=lambda path: read_numbers(path, COLUMNS)[:, :2])
+        return read_points(entry.points, reader=jhu.JHU().points)
 
     def write(self, root: Path, split: str, number: int, image_HW3: np.ndarray, points_xy: np.ndarray) -> Entry:
         """Points have no extent, so that w and h are 0; occlusion 1 is "visible", blur 0 is "sharp"."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from transfer.analysis import figures
 from transfer.analysis.figures import STYLES, plot_p_bar
 from transfer.analysis.tickets import Convergence
-from transfer.measure.figure import BLACK, BLUE, GREY, ORANGE
+from transfer.engine.figure import BLACK, BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

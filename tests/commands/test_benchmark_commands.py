@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 from pathlib import Path
 
@@ -13,16 +13,15 @@ from transfer.benchmarks import startup
 from transfer.cli import run_command
 from transfer.measure.columns import as_markdown, interval, number, text
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
 def module(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    spec = importlib.util.spec_from_file_location("benchmark_tool", ROOT / "tools" / "benchmark.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("transfer.commands.benchmark")
 
 
 @pytest.fixture

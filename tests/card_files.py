@@ -6,12 +6,21 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import pytest
 import torch
+from card_kinds import one_of_each
 
 from backbones.card import INPUTS, BackboneCard, Provenance
+from backbones.registry import list_backbones
 from backbones.scheme import ConnectionScheme
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def every_card() -> list:
+    """Names of the registered backbones as parameters; `make test` runs one of each kind, `make test-all` all."""
+    kinds = one_of_each()
+    return [pytest.param(name, marks=() if name in kinds else pytest.mark.all_cards) for name in list_backbones()]
 
 
 def small_card(name: str = "resnet20_share_se.mine", scheme: str = "10.01.11", **fields) -> BackboneCard:

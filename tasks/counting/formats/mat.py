@@ -1,0 +1,83 @@
+"""MATLAB's files of ShanghaiTech, UCF_CC_50, UCF-QNRF and NWPU-Crowd, of any version, one for each image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+
+from backbones.errors import UserInputError
+from tasks.counting.formats._base import PointsFile, as_points
+
+MATLAB_OFFSET = 0.5
+
+
+class Mat(PointsFile):
+    """The points under `image_info` (ShanghaiTech) or `annPoints` (the others); MATLAB's first pixel is at (1, 1)."""
+
+    title = "ShanghaiTech's or UCF's .mat for each image"
+    endings = (".mat",)
+
+    def sniff(self, path: Path) -> bool:
+        return True
+
+    def points(self, path: Path) -> np.ndarray:
+        try:
+            content = scipy.io.loadmat(str(path))
+        except NotImplementedError:  # what scipy says to MATLAB 7.3, which is HDF5
+            content = _read_hdf5(path)
+        except Exception as error:  # scipy raises a dozen kinds, of which ValueError, zlib.error and EOFError are some
+            raise UserInputError(
+                f"{path}: is truncated or no MATLAB file ({type(error).__name__}), expected a .mat: copy it again"
+            ) from error
+        if "image_info" in content:
+            points = _image_info(content["image_info"], path)
+        elif "annPoints" in content:
+            points = content["annPoints"]
+        else:
+            keys = ", ".join(key for key in content if not key.startswith("__")) or "nothing"
+            raise UserInputError(
+                f"{path}: holds {keys}, expected image_info (ShanghaiTech) or annPoints (UCF) with coordinates"
+            )
+        return as_points(points, path) - MATLAB_OFFSET
+
+
+def _read_hdf5(path: Path) -> dict[str, Any]:
+    """A MATLAB 7.3 file as `loadmat` would give it: arrays transposed back, ShanghaiTech's cell and struct resolved."""
+    import h5py
+
+    def array(data: Any) -> np.ndarray:
+        return np.zeros((0, 2)) if data.attrs.get("MATLAB_empty", 0) else np.asarray(data[()]).T
+
+    try:
+        with h5py.File(path) as file:
+            content: dict[str, Any] = {key: array(file[key]) for key in ("annPoints",) if key in file}
+            if "image_info" in file:
+                struct = file[file["image_info"][0, 0]]
+                info = np.empty((1, 1), dtype=object)
+                info[0, 0] = np.empty((1, 1), dtype=object)
+                info[0, 0][0, 0] = (array(struct["location"]), array(struct["number"]))
+                content["image_info"] = info
+            return content or {key: None for key in file}
+    except (OSError, KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise UserInputError(
+            f"{path}: is a MATLAB 7.3 file that cannot be read ({error}), expected image_info (ShanghaiTech) or "
+            "annPoints (UCF): save it with -v7"
+        ) from error
+
+
+def _image_info(info: Any, path: Path) -> Any:
+    """ShanghaiTech's struct: the points, then how many they are."""
+    try:
+        points, number = info[0, 0][0, 0]
+        number = int(np.asarray(number).item())
+    except (IndexError, TypeError, ValueError):
+        raise UserInputError(
+            f"{path}: image_info is not ShanghaiTech's, expected image_info{{1}} with location (N, 2) and number"
+        ) from None
+    found = 0 if np.size(points) == 0 else len(points)
+    if number != found:
+        raise UserInputError(f"{path}: says {number} points and lists {found}, expected the same number: copy it again")
+    return points
