@@ -38,6 +38,7 @@ class Segmented:
 
     @property
     def shares(self) -> dict[str, float]:
+        """See the class."""
         counts = np.bincount(self.mask.ravel(), minlength=len(self.classes))
         return {self.classes[i]: float(counts[i] / self.mask.size) for i in np.argsort(-counts) if counts[i]}
 

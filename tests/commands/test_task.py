@@ -20,6 +20,10 @@ PARTS = {
         "predict": (["config", "checkpoint", "inputs"], {"out": "results", "deploy": False}),
         "summary": (["record"], {}),
     },
+    "predictor": {
+        "load": (["config", "checkpoint"], {"deploy": False}),
+        "predict_image": (["predictor", "image_HW3"], {}),
+    },
     "scenes": {"write_scenes": (["out", 4, 0, 0.5], {"progress": print})},
 }
 """The calls that commands make: functions of each part, with positional and keyword arguments."""
