@@ -4,7 +4,8 @@ A task is a folder of `tasks`. Importing it registers its data sets, models and 
 module of it each, and every one is optional:
 
     check.py    `check(config) -> Report` on the data that a config uses
-    predict.py  `predict(config, checkpoint, inputs, *, out, deploy) -> record`, and `summary(record) -> lines`
+    predict.py  `predict(config, checkpoint, inputs, *, out, ...) -> record`, and `summary(record) -> lines`; of the
+                command's options it takes those that it has an argument for; the record lists inputs that `failed`
     scenes.py   `write_scenes(out, images, seed, test_share, *, progress) -> (train, test)`: generated sample data
 
 Tasks stand above the library, so they are found by name, here and nowhere else.

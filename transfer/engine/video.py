@@ -104,7 +104,7 @@ def writer(path: Path, fps: float) -> Iterator[Callable[[np.ndarray], None]]:
         if not made:
             size = (image_HW3.shape[1] // 2 * 2, image_HW3.shape[0] // 2 * 2)
             with quiet():
-                made.append(cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"VP90"), fps, size))
+                made.append(cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"VP90"), fps, size))
             if not made[0].isOpened():
                 raise OSError(None, "OpenCV cannot write a video here", str(path))
         frame = np.ascontiguousarray(image_HW3[: size[1], : size[0], ::-1])
