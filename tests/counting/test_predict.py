@@ -224,6 +224,24 @@ def test_weights_that_are_no_numbers_are_no_result(files, command):
     assert status and not out and err.count("\n") == 1 and not Path("out").exists()
 
 
+def test_images_and_videos_go_into_one_folder(files, command):
+    video = cv2.VideoWriter("clip.avi", cv2.VideoWriter_fourcc(*"MJPG"), 5, (40, 30))
+    for value in (0, 80, 160):
+        video.write(np.full((30, 40, 3), value, np.uint8))
+    video.release()
+    Path("bad.mp4").write_text("no video")
+    inputs = ("tiny.py", "tiny.pth", "images", "clip.avi", "bad.mp4", "--out", "out")
+    status, out, err = command(*inputs, "--points")
+    assert status == 2 and not out and "--points" in err and not Path("out").exists()
+    status, out, err = command(*inputs, "--every", "2")
+    assert status == 2 and err.count("\n") == 1 and "bad.mp4" in err
+    assert out.splitlines()[2].startswith("clip.avi: ") and "in 2 frames" in out
+    record = json.loads(Path("out/predictions.json").read_text())
+    assert (len(record["predictions"]), len(record["videos"]), len(record["failed"])) == (2, 1, 1)
+    names = {"a_density.png", "b_density.png", "clip_frames.csv", "clip_counts.png", "clip_density.webm"}
+    assert {path.name for path in Path("out").iterdir()} == names | {"predictions.csv", "predictions.json"}
+
+
 def test_names_that_spreadsheets_or_terminals_would_trip_over(files, command):
     image = Path("images/b.png").read_bytes()
     Path("=1+2.png").write_bytes(image)
