@@ -9,4 +9,5 @@ _base_ = [
     "_base_/schedules/counting_sample.py",
     "_base_/default_runtime.py",
 ]
+trained_on = "generated drawings: do not trust it on photographs"
 model = dict(backbone=dict(name="resnet38_share_ean_se.standin"))

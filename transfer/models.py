@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 CHECKPOINTS = (".pth", ".pt", ".safetensors")
 """How a checkpoint's file name ends, by which it is told from a model's name."""
 
-_KEPT = ("backbone", "scheme", "init", "seed", "iter", "dataset_meta")
+_KEPT = ("backbone", "scheme", "init", "seed", "iter", "dataset_meta", "domain")
 """What the weights file of a card says of the checkpoint that it was made from, of the checkpoint's `meta`."""
 
 

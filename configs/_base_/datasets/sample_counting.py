@@ -3,7 +3,7 @@
 _base_ = "./shha.py"
 data_root = "sample_counting"
 train_pipeline = [
-    dict(type="CrowdRandomCrop", size=192, ratio_range=(0.75, 1.33)),
+    dict(type="CrowdRandomCrop", size=160, ratio_range=(0.75, 1.33)),
     dict(type="CrowdRandomFlip"),
     dict(type="DensityTarget", stride=8, sigma=8.0),
     dict(type="PackCrowd"),
