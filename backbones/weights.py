@@ -259,7 +259,7 @@ def _compare(model: AttentionResNet, own: Mapping[str, Tensor], state: Mapping[s
 def _not_needed(model: AttentionResNet, key: str, init: str) -> bool:
     """Whether the network leaves out this part of itself: later stages, the classifier, SAMs that it does not reach."""
     if key.startswith("fc."):
-        return model.num_classes is None
+        return not model.num_classes
     match = re.match(r"(attention\.)?layer(\d+)\.(?:(\d+)\.)?", key)
     if match is None or not 1 <= int(match[2]) <= len(model.arch.depths):
         return False
