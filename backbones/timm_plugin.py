@@ -25,9 +25,11 @@ from backbones.arch import get_arch
 from backbones.card import BackboneCard
 from backbones.compat import guard_torchvision
 from backbones.errors import UserInputError
+from backbones.hub import CARD, read_folder
 from backbones.key_mapping import match_conv_biases, own_keys
 from backbones.registry import STORE, get_card, network_options
 from backbones.resnet import AttentionResNet
+from backbones.weights import check_finite
 
 guard_torchvision()  # before timm imports it
 
@@ -64,6 +66,8 @@ class TimmResNet(AttentionResNet):
         UserInputError: names what does not fit.
     """
 
+    global_pool: Any
+
     def __init__(
         self,
         card: BackboneCard,
@@ -89,8 +93,6 @@ class TimmResNet(AttentionResNet):
             stem = {"num_chs": self.arch.stem_channels, "reduction": self.conv1.stride[0], "module": "relu"}
             self.feature_info.insert(0, stem)
         self.reset_classifier(num_classes, global_pool)
-
-    global_pool: Any
 
     # ---- the classifier
 
@@ -253,6 +255,18 @@ def timm_cfg(card: BackboneCard) -> Any:
     )
 
 
+def hub_config(card: BackboneCard) -> dict[str, Any]:
+    """The `config.json` of a folder that `timm.create_model("local-dir:FOLDER")` loads."""
+    config = timm_cfg(card).to_dict(remove_source=True)
+    return {
+        "architecture": timm_name(card).partition(".")[0],
+        "num_classes": config["num_classes"],
+        "num_features": get_arch(card.arch).channels[-1],
+        "global_pool": "avg",
+        "pretrained_cfg": config,
+    }
+
+
 def _beside(card: BackboneCard) -> Path | None:
     """The weights file that lies beside a card."""
     if card.weights is None or card.weights.file is None or card.path is None:
@@ -319,8 +333,8 @@ def _chosen(name: str, stem: str, config: Any) -> BackboneCard:
     """The card that a tag, or what `timm.models.save_for_hf` wrote of a model, means; else timm's default."""
     said = config if isinstance(config, dict) else vars(config) if isinstance(config, models.PretrainedCfg) else {}
     folder = Path(said["file"]) if said.get("source") == "local-dir" else None
-    if folder is not None and (folder / "card.toml").is_file():
-        return BackboneCard.read(folder / "card.toml")
+    if folder is not None and (folder / CARD).exists():
+        return read_folder(folder, BackboneCard)
     tag = config if isinstance(config, str) else said.get("tag")
     default: Any = models.get_pretrained_cfg(name)
     return get_card(f"{stem}.{tag or default.tag}")
@@ -344,9 +358,7 @@ def _fitting(state: dict[str, Tensor], model: AttentionResNet) -> dict[str, Tens
     for key in sorted(own.keys() ^ state.keys()):
         if not key.startswith("fc."):
             raise UserInputError(f"{whose}: {key!r} {'is missing' if key in own else 'has no place in it'}")
-    for key, tensor in state.items():
-        if not bool(tensor.isfinite().all()):
-            raise UserInputError(f"{whose}: {key!r} is not finite")
+    check_finite(state, whose)
     return state
 
 

@@ -171,6 +171,13 @@ def save_safetensors(state: Mapping[str, Tensor], path: str | Path, header: Mapp
         ) from error
 
 
+def check_finite(state: Mapping[str, Tensor], source: str) -> None:
+    """Raises `UserInputError` where a tensor holds NaN or infinity; `source` is where they are from."""
+    for key, tensor in state.items():
+        if not bool(tensor.isfinite().all()):
+            raise UserInputError(f"{source}: {key!r} holds numbers that are not finite; take other weights")
+
+
 def load_weights(model: AttentionResNet, source: str | Path | Mapping[str, Any], *, init: str) -> LoadReport:
     """Loads weights into `model`; either all that belong there, or none and an error.
 
