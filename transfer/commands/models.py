@@ -158,7 +158,9 @@ def run_verify(args: argparse.Namespace) -> int:
     """A row for each card; status 2 where one does not hold."""
     if args.all == (args.name is not None):
         raise UserInputError("verify: expected the name of one model, or --all")
-    problems = {name: _problem(name) for name in (list_models() if args.all else [get_model_card(args.name).name])}
+    if not args.all:
+        get_model_card(args.name)  # an unknown name is no row
+    problems = {name: _problem(name) for name in (list_models() if args.all else [args.name])}
     table = new_table("name", "result")
     for name, problem in problems.items():
         table.add_row(name, problem or "ok")
