@@ -217,8 +217,8 @@ def _given_card(args: argparse.Namespace) -> Iterator[BackboneCard]:
         yield _card_from_options(args)
     elif Path(args.source).suffix not in (".toml", *SUFFIXES) and not Path(args.source).is_dir():
         raise UserInputError(
-            f"{args.source}: expected a card (.toml) or a pack ({', '.join(SUFFIXES)}, or a hub's folder), or the folder "
-            "of a search"
+            f"{args.source}: expected a card (.toml) or a pack ({', '.join(SUFFIXES)}, or a hub's folder), or the "
+            "folder of a search"
         )
     else:
         _refuse_beside(args, ("name", "scheme", *_NETWORK))
