@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from backbones.errors import UserInputError
 from tasks.counting.predictor import Predictor
 from tasks.counting.predictor import load as load
-from tasks.counting.tiling import grid
 from transfer.explain.view import Answer, View
 
 Box = tuple[int, int, int, int]
@@ -38,7 +37,7 @@ def view(
     inputs_13HW = network.data_preprocessor({"inputs": [pixels]})["inputs"]
     size, stride = image_HW3.shape[:2], network.stride
     padded = tuple(inputs_13HW.shape[-2:])
-    if grid((padded[0] // stride, padded[1] // stride), stride, network.max_pixels) != (1, 1):
+    if network.max_pixels is not None and padded[0] * padded[1] > network.max_pixels:
         raise UserInputError(
             f"an image of {size[1]} x {size[0]} pixels is predicted in tiles above max_pixels={network.max_pixels}, "
             "which have no map of the whole; expected a smaller image: cut or scale it"
