@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, usage="%(prog)s [options] [MODEL ...] IMAGE")
     parser.add_argument(
         "words",
         nargs="+",
-        metavar="MODEL... IMAGE",
+        metavar="[MODEL ...] IMAGE",
         help="the image, behind the models: CHECKPOINT (.pth) of a training, CONFIG CHECKPOINT where it holds no "
         "config, or names, also of backbones with a classifier of their own; without a model: the default one",
     )

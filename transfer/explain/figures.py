@@ -100,7 +100,10 @@ def _draw_map(axes: Axes, panel: Panel) -> Any:
     shown = axes.imshow(value_HW, cmap=MAPS, vmin=0, vmax=1)
     shown.set_alpha(0.3 + 0.45 * value_HW)  # the image stays visible, most where the map is low
     title = "\n".join(_shortened(line) for line in panel.title.split("\n"))
-    axes.set_title(title if top > 0 else f"{title}\n(nothing speaks for it)", fontsize=9)
+    axes.set_title(title, fontsize=9)
+    if not top:
+        at = {"ha": "center", "va": "bottom", "transform": axes.transAxes}
+        axes.text(0.5, 0.03, "nothing speaks for it", color="white", fontsize=9, **at)
     # The bar has no transparency: colours of its own.
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
