@@ -78,7 +78,7 @@ def draw_maps(path: str | Path, image_HW3: NDArray[np.uint8], panels: Sequence[P
     columns = min(len(panels) + 1, _ABREAST)
     rows = -(-(len(panels) + 1) // columns)
     aspect = min(max(image_HW3.shape[0] / image_HW3.shape[1], 0.3), 2.5)
-    with new_figure(path, (3.1 * columns + 0.9, rows * (3.0 * aspect + 0.75) + 0.1)) as figure:
+    with new_figure(path, (3.1 * columns + 0.9, rows * (3.0 * aspect + 0.5))) as figure:
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in grid:
             axes.set_axis_off()
@@ -102,7 +102,7 @@ def _draw_map(axes: Axes, panel: Panel) -> Any:
     title = "\n".join(_shortened(line) for line in panel.title.split("\n"))
     axes.set_title(title, fontsize=9)
     if not top:
-        at = {"ha": "center", "va": "bottom", "transform": axes.transAxes}
+        at: dict[str, Any] = {"ha": "center", "va": "bottom", "transform": axes.transAxes}
         axes.text(0.5, 0.03, "nothing speaks for it", color="white", fontsize=9, **at)
     # The bar has no transparency: colours of its own.
     from matplotlib.cm import ScalarMappable
