@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -40,7 +41,10 @@ def view(predictor: Predictor, image_HW3: NDArray[np.uint8], *, target: str | No
     chosen = None if target is None else choose_class(target, predictor.classes)
     shape = image_HW3.shape[:2]
     image_BGR = np.ascontiguousarray(image_HW3[..., ::-1])
-    data = predictor.pipeline({"img": image_BGR, "img_shape": shape, "ori_shape": shape, "seg_fields": []})
+    try:
+        data = predictor.pipeline({"img": image_BGR, "img_shape": shape, "ori_shape": shape, "seg_fields": []})
+    except cv2.error as error:  # such as for a side of 0 pixels after resizing
+        raise UserInputError("the image cannot be resized as the config's test pipeline says: too slim") from error
     batch = {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
     batch = network.data_preprocessor(batch, False)
 

@@ -16,6 +16,8 @@ from tasks.counting.explain import cell_shares
 from transfer.commands.explain import parse_region
 from transfer.engine.config_check import load_config, scope_of
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FILES = ["explain.json", "gates.png", "grad_cam.png"]
 NET = "resnet38_share_ean_se.c100_6ep"

@@ -23,7 +23,9 @@ MAPS, GATES = "viridis", "cividis"
 LEFT_OUT = "#E5E9EE"
 _ABREAST = 4
 _QUANTILES = 64
-_LINE = 34
+_LINE = 36
+_WIDE, _GAP, _TITLE = 3.0, 0.08, 0.45
+"""In inches: a panel's width, what lies between panels, and what its title takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,22 +79,41 @@ def draw_maps(path: str | Path, image_HW3: NDArray[np.uint8], panels: Sequence[P
     """
     columns = min(len(panels) + 1, _ABREAST)
     rows = -(-(len(panels) + 1) // columns)
-    aspect = min(max(image_HW3.shape[0] / image_HW3.shape[1], 0.3), 2.5)
-    with new_figure(path, (3.1 * columns + 0.9, rows * (3.0 * aspect + 0.5))) as figure:
-        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    tall = min(max(_WIDE * image_HW3.shape[0] / image_HW3.shape[1], 0.9), 6.5)
+    size = (columns * (_WIDE + _GAP) + 1.0, rows * (tall + _TITLE) + _GAP)
+    with new_figure(path, size) as figure:
+        figure.set_layout_engine("none")
+        # Placed by hand: the layout engine forgets titles above images that fill only a part of their axes.
+        places = [
+            (_GAP + column * (_WIDE + _GAP), size[1] - (row + 1) * (tall + _TITLE))
+            for row in range(rows)
+            for column in range(columns)
+        ]
+        grid = [figure.add_axes(_share(size, x, y, _WIDE, tall)) for x, y in places[: len(panels) + 1]]
         for axes in grid:
             axes.set_axis_off()
         grid[0].imshow(image_HW3)
         grid[0].set_title("image", fontsize=9)
-        shown: Any = None
-        for axes, panel in zip(grid[1:], panels, strict=False):
-            shown = _draw_map(axes, panel)
-        bar = figure.colorbar(shown, ax=list(grid), shrink=0.8, aspect=30, pad=0.01)
-        bar.set_label("Grad-CAM, of the map's maximum", fontsize=8)
+        for axes, panel in zip(grid[1:], panels, strict=True):
+            _draw_map(axes, panel)
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
+        # The maps are transparent where they are low; the bar is not.
+        at = figure.add_axes(_share(size, size[0] - 0.9, places[0][1], 0.12, tall))
+        bar = figure.colorbar(ScalarMappable(Normalize(0, 1), MAPS), cax=at)
+        bar.set_label("Grad-CAM,\nof its maximum", fontsize=8)
         bar.ax.tick_params(labelsize=7)
 
 
-def _draw_map(axes: Axes, panel: Panel) -> Any:
+def _share(
+    size: tuple[float, float], x: float, y: float, wide: float, tall: float
+) -> tuple[float, float, float, float]:
+    """A place in inches as matplotlib has it: in shares of the figure, from its lower left corner."""
+    return x / size[0], y / size[1], wide / size[0], tall / size[1]
+
+
+def _draw_map(axes: Axes, panel: Panel) -> None:
     top = float(panel.map_HW.max())
     value_HW = panel.map_HW / top if top > 0 else np.zeros_like(panel.map_HW)
     grey_HW = panel.image_HW3 @ np.array([0.299, 0.587, 0.114])
@@ -104,11 +125,6 @@ def _draw_map(axes: Axes, panel: Panel) -> Any:
     if not top:
         at: dict[str, Any] = {"ha": "center", "va": "bottom", "transform": axes.transAxes}
         axes.text(0.5, 0.03, "nothing speaks for it", color="white", fontsize=9, **at)
-    # The bar has no transparency: colours of its own.
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    return ScalarMappable(Normalize(0, 1), MAPS)
 
 
 def draw_gates(path: str | Path, rows: Sequence[Row]) -> None:

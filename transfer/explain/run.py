@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from backbones.errors import UserInputError
-from backbones.files import sha256_file, whole_folder
+from backbones.files import sha256_file
 from backbones.resnet import AttentionResNet
 from backbones.schema import write_json
 from transfer.engine.backbone import registered_backbones
@@ -149,11 +152,22 @@ def explain(
         records.append({**_made_with(model, backbone_of(explainer.network)), **describe(explained)})
     record = {"image": str(image), "task": task.name, "models": records}
     titles = [model.label for model in models]
-    with whole_folder(out, keep=True) as folder:
+    with _all_or_none(out) as folder:
         draw_maps(folder / FILES[0], found[0].view.image_HW3, list(map(_panel, titles, found)))
         draw_gates(folder / FILES[1], [Row(title, one.gates) for title, one in zip(titles, found, strict=True)])
         write_json(folder / FILES[2], record)
     return record
+
+
+@contextmanager
+def _all_or_none(out: Path) -> Iterator[Path]:
+    """A folder whose `FILES` move to `out` at the end, beside what that holds; after an error they are gone."""
+    parent = next(folder for folder in out.absolute().parents if folder.is_dir())
+    with TemporaryDirectory(prefix=f".{out.name}.", dir=parent) as folder:
+        yield Path(folder)
+        out.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            os.replace(Path(folder) / name, out / name)
 
 
 def _one_task(models: Sequence[Model]) -> str:
