@@ -140,7 +140,7 @@ def source_of_checkpoint(checkpoint: str | Path) -> Source:
 def _known(config: Config) -> Config:
     from transfer.engine.saved_config import check_known
 
-    get_task(config, where=str(config.filename)).part("predictor")  # importing it fills the registries
+    get_task(config, where=str(config.filename)).load()
     check_known(config)
     return config
 
