@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 TEXTS = {
     "list": "list the registered backbones",
     "show": "show one card and draw its scheme stage by stage",
-    "verify": "build, count parameters, check the weights' sha256 and that they fit",
+    "verify": "build, count parameters and MACs, check the weights' sha256 and that they fit",
     "register": "add a backbone to your own cards",
     "remove": "delete one of your own cards and its weights",
     "fetch": "download weights; the only command that uses the network",
@@ -64,6 +64,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     command = add("verify", run_verify)
     command.add_argument("name", nargs="?", help="one backbone")
     command.add_argument("--all", action="store_true", help="every registered backbone")
+    command.add_argument("--write", action="store_true", help="first write the MACs counted into the card")
     command.add_argument("--json", action="store_true", help="print JSON")
 
     _add_register(add("register", run_register))
@@ -152,15 +153,19 @@ def run_verify(args: argparse.Namespace) -> int:
     """A row a card; status 2 where one does not hold."""
     if args.all == (args.name is not None):
         raise UserInputError("verify: expected the name of one backbone, or --all")
-    from backbones.verification import verify_backbone, verify_card
+    from backbones.verification import verify_backbone, verify_card, write_macs
 
+    if args.write:
+        for card in STORE.readable()[0] if args.all else [get_card(args.name)]:
+            write_macs(card)
     results = [verify_backbone(name) for name in list_backbones()] if args.all else [verify_card(get_card(args.name))]
     if args.json:
         print(json.dumps([{**vars(result), "ok": result.ok} for result in results], indent=2))
     else:
-        table = new_table("name", "parameters", "on the card", "weights", "result")
+        table = new_table("name", "parameters", "on the card", "MACs", "on the card", "weights", "result")
         for r in results:
-            counts = [f"{count:,}" if count is not None else "-" for count in (r.parameters, r.expected)]
+            found = (r.parameters, r.expected, r.macs, r.expected_macs)
+            counts = [f"{count:,}" if count is not None else "-" for count in found]
             table.add_row(r.name, *counts, r.weights, "ok" if r.ok else "; ".join(r.problems))
         print_table(table)
     return say_problems(f"{result.name}: {problem}" for result in results for problem in result.problems)
