@@ -79,9 +79,9 @@ def write_macs(card: BackboneCard) -> BackboneCard:
     counted = count_macs(card)
     if counted == macs.on_card(card):
         return card
-    assert card.path is not None
-    card = macs.with_macs(card, counted)
-    with atomic_path(card.path) as temporary:
+    path, card = card.path, macs.with_macs(card, counted)
+    assert path is not None, "a registered card has a file"
+    with atomic_path(path) as temporary:
         temporary.write_text(card.to_toml(), encoding="utf-8")
     return card
 
