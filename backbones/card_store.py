@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,6 +72,15 @@ class CardStore(Generic[Card]):
             f"{self.kind} {name!r} is not registered, see `tools/{self.kind}s.py list`."
             f"{did_you_mean(name, self.names())}"
         )
+
+    def none_fits(self, pattern: str) -> str:
+        """What to say where no name fits `pattern`: names, or patterns that begin as some do, which come close."""
+        known: list[str] = self.names()
+        if not known:
+            return f"no {self.kind} is registered yet"
+        plain = re.sub(r"\[.*?\]|[*?]", "", pattern)
+        known += sorted({f"{name[: len(plain)]}*" for name in known})
+        return f"no {self.kind} fits {pattern!r}.{did_you_mean(plain, known)}"
 
     def readable(self, pattern: str = "*") -> tuple[list[Card], list[str]]:
         """The cards that can be read, and a line for each that cannot, or that is one default too many."""

@@ -223,7 +223,10 @@ def test_a_hubs_folder_of_another_task_or_kind_is_refused(command, own):
 def test_verify_finds_what_does_not_hold(command, own):
     save("tiny", COUNTER)
     command("models.py", "register", "tiny.pth", "--name", "tiny")
-    assert command("models.py", "verify", "--all").returncode == 0
+    (row,) = json.loads(command("models.py", "verify", "--all", "--json").stdout)
+    assert row == {"name": "tiny", "ok": True, "problem": ""}
+    done = command("models.py", "list", "tinny*")
+    assert (done.returncode, done.stdout) == (0, "") and "Did you mean 'tiny" in done.stderr
     card = own / "tiny.toml"
     text = card.read_text()
     for old, new, told in (

@@ -20,22 +20,24 @@ from transfer.commands._cards import (
     add_pack,
     card_row,
     facts,
-    listing,
-    new_table,
     packed,
-    print_table,
+    print_figures,
+    print_listing,
+    say_none,
     say_problems,
-    table_of_figures,
     unpacked,
 )
+from transfer.commands._tables import print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from backbones.verification import Verification
+
 TEXTS = {
     "list": "list the registered backbones",
     "show": "show one card and draw its scheme stage by stage",
-    "verify": "build, count parameters, check the weights' sha256 and that they fit",
+    "verify": "build, count parameters and MACs, check the weights' sha256 and that they fit",
     "register": "add a backbone to your own cards",
     "remove": "delete one of your own cards and its weights",
     "fetch": "download weights; the only command that uses the network",
@@ -67,6 +69,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     command = add("verify", run_verify)
     command.add_argument("name", nargs="?", help="one backbone")
     command.add_argument("--all", action="store_true", help="every registered backbone")
+    command.add_argument("--write", action="store_true", help="first write the MACs counted into the card")
     command.add_argument("--json", action="store_true", help="print JSON")
 
     _add_register(add("register", run_register))
@@ -111,14 +114,16 @@ def _add_register(command: argparse.ArgumentParser) -> None:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """A row a card; a broken card does not hide the others."""
+    """A row for each card; a broken card does not hide the others."""
     cards, broken = STORE.readable(args.pattern)
     if args.pretrained:
         cards = [card for card in cards if card.weights is not None]
     if args.json:
         print(json.dumps([card_row(card) for card in cards], indent=2))
-    else:
-        print_table(listing(cards))
+    elif cards:
+        print_listing(cards)
+    if not cards and not broken:
+        say_none(STORE, args.pattern, "has weights of its own")
     return say_problems(broken)
 
 
@@ -134,7 +139,7 @@ def run_show(args: argparse.Namespace) -> int:
     print("\n".join([card.name, card.summary, "", *facts(card), "", *drawing, ""]))
     for title, entries in (("published", card.published), ("measured with this code", card.measured)):
         if entries:
-            print_table(table_of_figures(title, map(_figures_row, entries)))
+            print_figures(title, map(_figures_row, entries))
         else:
             print(f"{title}: none")
     return 0
@@ -149,21 +154,27 @@ def _figures_row(entry: Figures) -> tuple[str, str, str]:
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    """A row a card; status 2 where one does not hold."""
+    """A row for each card; status 2 where one does not hold."""
     if args.all == (args.name is not None):
         raise UserInputError("verify: expected the name of one backbone, or --all")
-    from backbones.verification import verify_backbone, verify_card
+    from backbones.verification import verify_backbone, verify_card, write_macs
 
+    if args.write:
+        for card in STORE.readable()[0] if args.all else [get_card(args.name)]:
+            write_macs(card)
     results = [verify_backbone(name) for name in list_backbones()] if args.all else [verify_card(get_card(args.name))]
     if args.json:
         print(json.dumps([{**vars(result), "ok": result.ok} for result in results], indent=2))
     else:
-        table = new_table("name", "parameters", "on the card", "weights", "result")
-        for r in results:
-            counts = [f"{count:,}" if count is not None else "-" for count in (r.parameters, r.expected)]
-            table.add_row(r.name, *counts, r.weights, "ok" if r.ok else "; ".join(r.problems))
-        print_table(table)
+        columns = ("name", "parameters", "on the card", "MACs", "on the card", "weights", "result")
+        print_rows(columns, map(_verified, results), right=columns[1:5])
     return say_problems(f"{result.name}: {problem}" for result in results for problem in result.problems)
+
+
+def _verified(result: Verification) -> list[str]:
+    found = (result.parameters, result.expected, result.macs, result.expected_macs)
+    counts = [f"{count:,}" if count is not None else "-" for count in found]
+    return [result.name, *counts, result.weights, "ok" if result.ok else "; ".join(result.problems)]
 
 
 _NETWORK = ("arch", "attention", "attention_args", "sharing", "provenance", "source_text", "summary")
