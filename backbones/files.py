@@ -72,12 +72,11 @@ def remove_temporary(folder: Path) -> None:
 
 
 @contextmanager
-def whole_folder(target: str | Path, *, keep: bool = False) -> Iterator[Path]:
+def whole_folder(target: str | Path) -> Iterator[Path]:
     """Gives a new folder to write into; it becomes `target` when the block ends well, and is gone otherwise.
 
     Args:
-        target: the folder; those above it are made in the end.
-        keep: other files that `target` holds stay where they are; else the new folder takes the place of the old one.
+        target: the folder, which the new one takes the place of; those above it are made in the end.
 
     Raises:
         UserInputError: nothing can be written there.
@@ -94,12 +93,8 @@ def whole_folder(target: str | Path, *, keep: bool = False) -> Iterator[Path]:
         raise UserInputError(f"{target}: cannot be written: {error.strerror}; choose another folder") from error
     try:
         yield new
-        if keep and target.exists():
-            for path in sorted(new.iterdir()):
-                os.replace(path, target / path.name)
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _swap(new, target, old)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _swap(new, target, old)
     finally:
         shutil.rmtree(new, ignore_errors=True)
         if target.exists():

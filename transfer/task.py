@@ -4,7 +4,8 @@ A task is a folder of `tasks`. Importing it registers its data sets, models and 
 module of it each, and every one is optional:
 
     check.py      `check(config) -> DataReport` (`transfer.engine.data_report`) on the data that a config uses
-    predict.py    `predict(config, checkpoint, inputs, *, out, deploy) -> record`, and `summary(record) -> lines`
+    predict.py    `predict(config, checkpoint, inputs, *, out, ...) -> record`, and `summary(record) -> lines`; of the
+                  command's options it takes those that it has an argument for; the record lists inputs that `failed`
     predictor.py  `load(config, checkpoint, *, deploy) -> predictor`, which has the model as `network`, and
                   `predict_image(predictor, image_HW3) -> result`, of one uint8 RGB image: what `transfer.load_model`
                   and the cards of trained models take

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
+from backbones.errors import UserInputError
 from backbones.files import write_atomically
+from tasks.counting.locate import locate, matches, scores
+from tasks.counting.targets import inside_mask
 
 GAME_LEVELS = (0, 1, 2, 3)
 COLUMNS = ("image_id", "img_path", "gt", "pred", "error", *(f"game{level}" for level in GAME_LEVELS), "leaked")
@@ -105,11 +109,15 @@ class CrowdMetric(BaseMetric):
 
     Args:
         csv_path: file for the results of each image, replaced in one step after each evaluation.
+        localisation: radii in pixels, such as `(4, 8)`, for `precision_4`, `recall_4`, `f1_4`, ...: of the points that
+            `tasks.counting.locate` finds, against the annotated ones in the image, each in one pair at most that is no
+            farther apart than the radius; over all images together. Experimental.
         collect_device, prefix, collect_dir: mmengine's.
 
     Attributes:
         per_image: after an evaluation, in the main process, a row (dict) for each image with the keys of `COLUMNS`:
-            `error` is pred - gt, `game0` .. `game3` are the image's own.
+            `error` is pred - gt, `game0` .. `game3` are the image's own; with `localisation` also `located` and
+            `inside`, the numbers of points found and annotated inside, and `matched_4`, ..., of their pairs.
     """
 
     default_prefix = ""
@@ -117,12 +125,14 @@ class CrowdMetric(BaseMetric):
     def __init__(
         self,
         csv_path: str | Path | None = None,
+        localisation: Sequence[float] | float = (),
         collect_device: str = "cpu",
         prefix: str | None = None,
         collect_dir: str | None = None,
     ) -> None:
         super().__init__(collect_device, prefix, collect_dir)
         self.csv_path = csv_path
+        self.radii = _radii(localisation)
         self.per_image: list[dict[str, Any]] = []
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
@@ -134,6 +144,8 @@ class CrowdMetric(BaseMetric):
             row["error"] = pred - gt
             for level in GAME_LEVELS:
                 row[f"game{level}"] = game(density, points, sample["img_shape"], level)
+            if self.radii:
+                row |= _located(density, points, sample["img_shape"], self.radii)
             self.results.append(row)
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
@@ -144,6 +156,7 @@ class CrowdMetric(BaseMetric):
         metrics = {"mae": mae(pred, gt), "mse": mse(pred, gt), "nae": nae(pred, gt)}
         for level in GAME_LEVELS:
             metrics[f"game{level}"] = float(np.mean([row[f"game{level}"] for row in self.per_image]))
+        metrics |= _localisation(self.per_image, self.radii)
         clean = flag == 0
         if leaked and clean.any():
             metrics["mae_no_leak"], metrics["mse_no_leak"] = mae(pred[clean], gt[clean]), mse(pred[clean], gt[clean])
@@ -159,7 +172,38 @@ class CrowdMetric(BaseMetric):
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """Rows of `CrowdMetric.per_image` as CSV with a heading."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    more = [key for key in (rows[0] if rows else ()) if key not in COLUMNS]
+    writer = csv.DictWriter(text, [*COLUMNS, *more], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+# ---- localisation
+
+
+def _radii(given: Sequence[float] | float) -> tuple[float, ...]:
+    radii = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
+    for radius in radii:
+        if isinstance(radius, bool) or not isinstance(radius, (int, float)) or not 0 < radius < math.inf:
+            raise UserInputError(f"CrowdMetric.localisation={given!r}: expected radii in pixels, such as (4, 8)")
+    return radii
+
+
+def _located(
+    density_hw: np.ndarray, points_xy: np.ndarray, shape_hw: Sequence[int], radii: Sequence[float]
+) -> dict[str, int]:
+    height, width = shape_hw[:2]
+    stride = map_stride((height, width), (density_hw.shape[0], density_hw.shape[1]))
+    found = locate(density_hw, stride, shape_hw=(height, width))
+    inside = points_xy[inside_mask(points_xy, (height, width))]
+    counts = {"located": len(found), "inside": len(inside)}
+    return counts | {f"matched_{radius:g}": matches(found, inside, radius) for radius in radii}
+
+
+def _localisation(rows: Sequence[dict[str, Any]], radii: Sequence[float]) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    for radius in radii:
+        counts = [(row[f"matched_{radius:g}"], row["located"], row["inside"]) for row in rows]
+        metrics |= {f"{name}_{radius:g}": value for name, value in scores(counts).items()}
+    return metrics

@@ -1,88 +1,138 @@
-"""Counts people in any images: an overlay for each, and the counts as JSON and CSV."""
+"""Counts people in any images and videos: overlays, and the counts as JSON and CSV, in all and by region."""
 
 from __future__ import annotations
 
-import csv
-import json
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-import torch
 from mmengine.config import Config
 
-from tasks.counting.hooks import draw_sample
-from tasks.counting.structures import CrowdSample
-from transfer.deploy import deploy as deployed_copy
-from transfer.engine.images import find_images, read_image
-from transfer.engine.inference import load_model, provenance
-from transfer.engine.outputs import all_or_nothing, checked_folder, unique_stems
+from backbones.errors import UserInputError
+from tasks.counting import video_results
+from tasks.counting.image_results import Wanted, image_result, predict_array
+from tasks.counting.predictor import load
+from tasks.counting.regions import parse_grid, read_regions
+from tasks.counting.visualize import LONGEST
+from transfer.engine.console import progress
+from transfer.engine.images import VIDEO_EXTENSIONS, find_images
+from transfer.engine.inference import provenance
+from transfer.engine.outputs import Results, checked_folder, unique_stems
+
+__all__ = ["predict", "predict_array", "summary"]
+
+COLUMNS = ("image", "count", "width", "height", "overlay")
 
 
 def predict(
-    config: Config, checkpoint: str | Path, inputs: Sequence[str | Path], *, out: str | Path, deploy: bool = False
+    config: Config,
+    checkpoint: str | Path,
+    inputs: Sequence[str | Path],
+    *,
+    out: str | Path,
+    deploy: bool = False,
+    overwrite: bool = False,
+    roi: Sequence[str | Path] = (),
+    grid: str | None = None,
+    points: bool = False,
+    density: bool = False,
+    overlay: bool = True,
+    vmax: float | None = None,
+    full_size: bool = False,
+    every: int = 1,
 ) -> dict[str, Any]:
-    """Counts the people in images and writes `<name>_density.png` each, `predictions.json` and `predictions.csv`.
+    """Counts people in images and videos; writes `predictions.json`, `predictions.csv` and files of each input.
 
-    Nothing appears in `out` before the last image is done.
+    Results are written as they come. An image that cannot be read costs itself alone.
 
     Args:
         config: of the model.
         checkpoint: that the config's training wrote.
-        inputs: images and folders of images.
+        inputs: images, videos, patterns such as `a/*.jpg`, and folders of images.
         out: folder for the results, made if it is not there.
         deploy: use the model's fused copy, see `transfer.deploy.deploy`.
+        overwrite: replace the results that `out` holds.
+        roi: regions to count in: `"x0,y0,x1,y1"`, or JSON files with polygons, in pixels.
+        grid: `"RxC"`: count in each of R x C cells.
+        points: write where people are, `<name>_points.csv` (experimental, see `tasks.counting.locate`).
+        density: write the density map, `<name>_density.npy` and `<name>_density16.png`.
+        overlay: write `<name>_density.png`, the density over the image, or `<name>_density.webm` of a video.
+        vmax: people per cell of the last colour in all overlays; default each one's largest value.
+        full_size: draw overlays in full size, whatever it is.
+        every: of videos, predict every so-manieth frame.
 
     Returns:
-        What `predictions.json` holds: `checkpoint`, `checkpoint_sha256`, `deployed`, `config` and `predictions`, a
-        list of `image`, `count`, `width`, `height`, `tiles` and `overlay`.
+        What `predictions.json` holds: `config`, `checkpoint`, `checkpoint_sha256`, `deployed`, `noun`, `predictions`,
+        `videos` where there are any, `failed` (a list of `image` and `reason`), `complete`. A prediction has `image`,
+        `count`, `width`, `height`, `tiles` and, where wanted, `overlay`, `regions` (counts by name), `grid` (rows of
+        counts), `points`, `density`, `density_png`. For a video's see `tasks.counting.video_results.predict_video`.
 
     Raises:
-        UserInputError: an input that is missing or no image, a checkpoint of another model.
+        UserInputError: an input that is missing, a wrong option, results in `out`, a checkpoint of another model, or
+            no input that could be predicted.
+        RunError: a count that is not finite.
     """
-    out = checked_folder(out)
-    images = find_images(inputs)
-    model = load_model(config, checkpoint)
-    model = deployed_copy(model) if deploy else model
-    with all_or_nothing(out) as folder:
-        overlays = [folder / f"{stem}_density.png" for stem in unique_stems(images)]
-        rows = [_one(model, image, overlay) for image, overlay in zip(images, overlays, strict=True)]
-        record = {**provenance(config, checkpoint, deployed=deploy), "predictions": rows}
-        (folder / "predictions.json").write_text(json.dumps(record, indent=2) + "\n")
-        with open(folder / "predictions.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, ("image", "count", "width", "height", "overlay"), extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-    return record
+    folder = checked_folder(out, overwrite=overwrite)
+    paths = find_images(inputs, videos=True)
+    wanted = Wanted(
+        regions=read_regions(roi),
+        grid=parse_grid(grid) if grid is not None else None,
+        points=points,
+        density=density,
+        overlay=overlay,
+        vmax=vmax,
+        longest=None if full_size else LONGEST,
+        every=every,
+    )
+    named = list(zip(paths, unique_stems(paths), strict=True))
+    images, videos = ([one for one in named if _is_video(one[0]) is kind] for kind in (False, True))
+    _check(wanted, some_videos=bool(videos))
+    model: Any = load(config, checkpoint, deploy=deploy).network
+    header = {**provenance(config, checkpoint, deployed=deploy), "noun": model.noun}
+    with Results(folder, header, [*COLUMNS, *wanted.columns] if images else ()) as results:
+        with progress("images", len(images)) as show:
+            for done, (path, stem) in enumerate(images, start=1):
+                with results.attempt(path):
+                    row = image_result(model, path, folder, stem, wanted)
+                    results.add(row, columns=wanted.cells_of(row))
+                show(done)
+        for path, stem in videos:
+            with results.attempt(path):
+                video_results.predict_video(model, path, folder, stem, _for_videos(wanted), results)
+    return results.record
 
 
 def summary(record: dict[str, Any]) -> list[str]:
-    """One line for each image, for the terminal."""
-    return [f"{row['image']}: {row['count']:.1f} people" for row in record["predictions"]]
+    """One line for each image and video, for the terminal."""
+    noun = record["noun"]
+    images = [f"{row['image']}: {row['count']:.1f} {noun}{_regions(row)}" for row in record["predictions"]]
+    videos = [
+        f"{row['image']}: {row['mean']:.1f} {noun} on average, {row['min']:.1f} to {row['max']:.1f} in "
+        f"{row['frames']:,} frames"
+        for row in record.get("videos", ())
+    ]
+    return images + videos
 
 
-@torch.no_grad()
-def predict_array(model: torch.nn.Module, image_HW3: np.ndarray) -> CrowdSample:
-    """Predicts one uint8 RGB image."""
-    shape = image_HW3.shape[:2]
-    sample = CrowdSample(metainfo={"img_shape": shape, "ori_shape": shape})
-    inputs = torch.from_numpy(np.ascontiguousarray(image_HW3.transpose(2, 0, 1)))
-    return model.test_step({"inputs": [inputs], "data_samples": [sample]})[0].cpu()
+def _regions(row: dict[str, Any]) -> str:
+    parts = [f"{name} {count:.1f}" for name, count in row.get("regions", {}).items()]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
-def _one(model: torch.nn.Module, image: Path, overlay: Path) -> dict[str, Any]:
-    image_HW3 = read_image(image)
-    sample = predict_array(model, image_HW3)
-    drawn = cv2.cvtColor(draw_sample(image_HW3, sample), cv2.COLOR_RGB2BGR)
-    overlay.write_bytes(cv2.imencode(".png", drawn)[1].tobytes())
-    height, width = image_HW3.shape[:2]
-    return {
-        "image": str(image),
-        "count": round(sample.pred_count, 3),
-        "width": width,
-        "height": height,
-        "tiles": list(sample.tiles),
-        "overlay": overlay.name,
-    }
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_EXTENSIONS
+
+
+def _for_videos(wanted: Wanted) -> Wanted:
+    return wanted if wanted.longest is None else dataclasses.replace(wanted, longest=video_results.LONGEST)
+
+
+def _check(wanted: Wanted, *, some_videos: bool) -> None:
+    if wanted.vmax is not None and not 0 < wanted.vmax < float("inf"):
+        raise UserInputError(f"--vmax {wanted.vmax:g}: expected a positive number: people per cell of the last colour")
+    if wanted.every < 1:
+        raise UserInputError(f"--every {wanted.every}: expected a whole number of at least 1")
+    for name in ("points", "density"):
+        if some_videos and getattr(wanted, name):
+            raise UserInputError(f"--{name}: is written for images only, expected no video among the inputs")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +13,14 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
 
-from tasks.counting.predict import predict_array
+from tasks.counting.image_results import predict_array
+from tasks.counting.locate import locate
 from transfer.deploy import deploy as deployed_copy
 from transfer.engine.config_check import scope_of
 from transfer.engine.inference import load_model
+
+MAX_PIXELS = 8_000_000
+"""Larger images are predicted in tiles where the config says nothing: without tiles, memory grows with the image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +43,11 @@ class Counted:
     noun: str
     tiles: tuple[int, int] = (1, 1)
 
+    @cached_property
+    def points(self) -> NDArray[np.float64]:
+        """(N, 2) x and y in pixels of where they are, the surest first; experimental, see `tasks.counting.locate`."""
+        return locate(self.density, self.stride, shape_hw=self.size)
+
 
 @dataclass(frozen=True)
 class Predictor:
@@ -48,7 +59,9 @@ class Predictor:
 def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Predictor:
     """The config's counter with a checkpoint's weights; with `deploy` its fused copy."""
     with DefaultScope.overwrite_default_scope(scope_of(config)):
-        network = load_model(config, checkpoint)
+        network: Any = load_model(config, checkpoint)
+    if network.max_pixels is None:
+        network.max_pixels = MAX_PIXELS
     return Predictor(deployed_copy(network) if deploy else network)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,57 +16,79 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from backbones.errors import UserInputError
-from tasks.segmentation.dataset import VOC_CLASSES, VOC_PALETTE, read_metainfo
-from tasks.segmentation.masks import voc_palette
-from tasks.segmentation.visualize import with_legend
+from backbones.files import write_atomically
+from tasks.segmentation.dataset import PREFIX, VOC_CLASSES, VOC_PALETTE, read_metainfo
+from tasks.segmentation.masks import read_mask, voc_palette
+from tasks.segmentation.visualize import LONGEST, panels
 from transfer.deploy import deploy as deployed_copy
 from transfer.engine.compat import load_foreign_checkpoint
-from transfer.engine.images import find_images, read_image
+from transfer.engine.console import progress
+from transfer.engine.data import find_data
+from transfer.engine.images import find_images, read_image, write_image
 from transfer.engine.inference import load_model, provenance
-from transfer.engine.outputs import all_or_nothing, checked_folder, unique_stems
+from transfer.engine.outputs import Results, checked_folder, shown_path, unique_stems
 
 MASK_LOADERS = ("LoadMask", "LoadAnnotations")
 
 
 def predict(
-    config: Config, checkpoint: str | Path, inputs: Sequence[str | Path], *, out: str | Path, deploy: bool = False
+    config: Config,
+    checkpoint: str | Path,
+    inputs: Sequence[str | Path],
+    *,
+    out: str | Path,
+    deploy: bool = False,
+    overwrite: bool = False,
+    overlay: bool = True,
+    full_size: bool = False,
 ) -> dict[str, Any]:
     """Segments images and writes `<name>_segmentation.png` and `<name>_mask.png` each, and `predictions.json`.
 
-    The mask is a palette image of class ids in the size of its photograph, as VOC's are. Nothing appears in `out`
-    before the last image is done.
+    The mask is a palette image of class ids in the size of its photograph, as VOC's are. Results are written as they
+    come; an image that cannot be read costs itself alone.
 
     Args:
-        config: of the model; its test pipeline prepares the images.
+        config: of the model; its test pipeline prepares the images. Of images of its test data the overlay shows the
+            ground truth too.
         checkpoint: that the config's training wrote.
-        inputs: images and folders of images.
+        inputs: images, patterns such as `a/*.jpg`, and folders of images.
         out: folder for the results, made if it is not there.
         deploy: use the model's fused copy, see `transfer.deploy.deploy`.
+        overwrite: replace the results that `out` holds.
+        overlay: write `<name>_segmentation.png`: photograph and prediction side by side.
+        full_size: draw overlays in full size, whatever it is.
 
     Returns:
-        What `predictions.json` holds: `config`, `checkpoint`, `checkpoint_sha256`, `deployed`, `classes` and
-        `predictions`, a list of `image`, `width`, `height`, `shares` (of the image, by class that is in it),
-        `overlay` and `mask`.
+        What `predictions.json` holds: `config`, `checkpoint`, `checkpoint_sha256`, `deployed`, `classes`,
+        `predictions`, a list of `image`, `width`, `height`, `shares` (of the image, by class that is in it), `mask` and
+        `overlay`, `failed` (a list of `image` and `reason`) and `complete`.
 
     Raises:
-        UserInputError: an input that is missing or no image, a checkpoint of another model.
+        UserInputError: an input that is missing, results in `out`, a checkpoint of another model, or no image that
+            could be predicted.
     """
-    out = checked_folder(out)
+    folder = checked_folder(out, overwrite=overwrite)
     images = find_images(inputs)
     init_default_scope(config.get("default_scope") or "mmseg")
     model = load_model(config, checkpoint)
     classes, palette = classes_of(config, load_foreign_checkpoint(checkpoint), model.decode_head.num_classes)
     pipeline = pipeline_of(config)
     model = deployed_copy(model) if deploy else model
-    with all_or_nothing(out) as folder:
-        rows = []
-        for image, stem in zip(images, unique_stems(images), strict=True):
-            ids = predict_file(model, pipeline, image)
-            rows.append(_write(image, ids, folder / stem, classes, palette))
-        made_with = provenance(config, checkpoint, deployed=deploy)
-        record = {**made_with, "classes": list(classes), "predictions": rows}
-        (folder / "predictions.json").write_text(json.dumps(record, indent=2) + "\n")
-    return record
+    made_with = provenance(config, checkpoint, deployed=deploy)
+    with Results(folder, {**made_with, "classes": list(classes)}) as results, progress("images", len(images)) as show:
+        for done, (image, stem) in enumerate(zip(images, unique_stems(images), strict=True), start=1):
+            with results.attempt(image):
+                pixels = read_image(image)
+                ids = predict_file(model, pipeline, image)
+                row = _write_mask(image, ids, folder / f"{stem}_mask.png", classes, palette)
+                if overlay:
+                    row["overlay"] = f"{stem}_segmentation.png"
+                    truth, longest = truth_of(config, image, ids.shape), None if full_size else LONGEST
+                    drawn = panels(pixels, ids, classes, palette, truth, longest=longest)
+                    write_image(folder / row["overlay"], drawn)
+                results.add(row)
+            show(done)
+    return results.record
 
 
 def summary(record: dict[str, Any]) -> list[str]:
@@ -100,31 +122,48 @@ def pipeline_of(config: Config) -> Compose:
     return Compose([step for step in steps if step["type"] not in MASK_LOADERS])
 
 
-@torch.no_grad()
 def predict_file(model: torch.nn.Module, pipeline: Compose, image: str | Path) -> np.ndarray:
     """Class ids (H, W), uint8, of one image file."""
-    data = pipeline({"img_path": str(image), "seg_fields": []})
+    return predict_entry(model, pipeline, {"img_path": str(image)}, where=str(image))
+
+
+@torch.no_grad()
+def predict_entry(model: torch.nn.Module, pipeline: Compose, entry: dict[str, Any], where: str) -> np.ndarray:
+    """Class ids (H, W), uint8, of what the pipeline's first step takes; `where` is named in errors."""
+    try:
+        data = pipeline({**entry, "seg_fields": []})
+    except cv2.error as error:  # such as for a side of 0 pixels after resizing
+        raise UserInputError(f"{where}: cannot be resized as the config's test pipeline says: too slim") from error
     batch = {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
     return model.test_step(batch)[0].pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
 
 
-def _write(
-    image: Path, ids_HW: np.ndarray, stem: Path, classes: Sequence[str], palette: Sequence[Sequence[int]]
+def truth_of(config: Config, image: Path, shape_hw: tuple[int, ...]) -> np.ndarray | None:
+    """The mask (H, W) of an image that lies where the config's test data are; None for any other."""
+    data = (config.get("test_dataloader") or {}).get("dataset") or {}
+    prefix = {**PREFIX, **(data.get("data_prefix") or {})}
+    try:
+        root = find_data(data.get("data_root", ""))
+        if image.resolve().parent != (root / prefix["img_path"]).resolve():
+            return None
+        mask = read_mask(root / prefix["seg_map_path"] / (image.stem + data.get("seg_map_suffix", ".png")))
+    except UserInputError:
+        return None  # the data are not here, or have no sound mask of it: it is an image like any other
+    return mask if mask.shape == tuple(shape_hw) else None
+
+
+def _write_mask(
+    image: Path, ids_HW: np.ndarray, mask: Path, classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> dict[str, Any]:
-    pixels = read_image(image)
-    overlay = stem.with_name(f"{stem.name}_segmentation.png")
-    mask = stem.with_name(f"{stem.name}_mask.png")
-    drawn = cv2.cvtColor(with_legend(pixels, ids_HW, classes, palette), cv2.COLOR_RGB2BGR)
-    overlay.write_bytes(cv2.imencode(".png", drawn)[1].tobytes())
-    coloured = Image.fromarray(ids_HW)
+    coloured, data = Image.fromarray(ids_HW), io.BytesIO()
     coloured.putpalette([int(value) for colour in palette for value in colour])
-    coloured.save(mask)
+    coloured.save(data, "png")
+    write_atomically(mask, data.getvalue())
     counts = np.bincount(ids_HW.ravel(), minlength=len(classes))
     return {
-        "image": str(image),
-        "width": pixels.shape[1],
-        "height": pixels.shape[0],
+        "image": shown_path(image),
+        "width": ids_HW.shape[1],
+        "height": ids_HW.shape[0],
         "shares": {classes[i]: round(counts[i] / ids_HW.size, 6) for i in np.argsort(-counts) if counts[i]},
-        "overlay": overlay.name,
         "mask": mask.name,
     }

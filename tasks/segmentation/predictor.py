@@ -12,7 +12,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
 
-from tasks.segmentation.predict import classes_of, pipeline_of
+from tasks.segmentation.predict import classes_of, pipeline_of, predict_entry
 from transfer.deploy import deploy as deployed_copy
 from transfer.engine.inference import checkpoint_meta, load_model
 
@@ -68,12 +68,10 @@ def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Pre
     return Predictor(network, pipeline, tuple(classes), tuple(tuple(colour) for colour in palette))
 
 
-@torch.no_grad()
 def predict_image(predictor: Predictor, image_HW3: NDArray[np.uint8]) -> Segmented:
     """Segments one RGB image."""
     shape = image_HW3.shape[:2]
     image_BGR = np.ascontiguousarray(image_HW3[..., ::-1])
-    data = predictor.pipeline({"img": image_BGR, "img_shape": shape, "ori_shape": shape, "seg_fields": []})
-    batch = {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
-    found = predictor.network.test_step(batch)[0].pred_sem_seg.data[0]
-    return Segmented(found.cpu().numpy().astype(np.uint8), predictor.classes, predictor.palette)
+    entry = {"img": image_BGR, "img_shape": shape, "ori_shape": shape}
+    mask = predict_entry(predictor.network, predictor.pipeline, entry, where="image")
+    return Segmented(mask, predictor.classes, predictor.palette)

@@ -58,24 +58,23 @@ def test_what_a_killed_writer_left_can_be_removed(tmp_path):
     assert names(tmp_path) == [".hidden", "x.bin"] and (tmp_path / "x.bin").read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("keep", [False, True])
-def test_a_folder_appears_whole(tmp_path, keep):
+def test_a_folder_appears_whole(tmp_path):
     target = tmp_path / "a" / "b"
-    with pytest.raises(ValueError, match="x"), whole_folder(target, keep=keep) as folder:
+    with pytest.raises(ValueError, match="x"), whole_folder(target) as folder:
         (folder / "1").touch()
         raise ValueError("x")
     assert names(tmp_path) == []
-    with whole_folder(target, keep=keep) as folder:
+    with whole_folder(target) as folder:
         (folder / "1").write_text("first")
         assert not target.exists()
     assert names(target) == ["1"]
-    with pytest.raises(ValueError, match="x"), whole_folder(target, keep=keep) as folder:
+    with pytest.raises(ValueError, match="x"), whole_folder(target) as folder:
         (folder / "1").write_text("never")
         raise ValueError("x")
     assert (target / "1").read_text() == "first"
-    with whole_folder(target, keep=keep) as folder:
+    with whole_folder(target) as folder:
         (folder / "2").touch()
-    assert names(target) == (["1", "2"] if keep else ["2"])
+    assert names(target) == ["2"]
     assert names(tmp_path) == ["a"] and names(tmp_path / "a") == ["b"]
 
 

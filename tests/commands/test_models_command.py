@@ -87,7 +87,7 @@ def test_a_checkpoint_alone_becomes_a_model_by_name(command, own):
     expected = density.double().sum().item()
     for model in ((), ("--model", "tiny"), ("tiny.pth",), ("tiny.py", "tiny.pth")):
         arguments = ("a.png", *model) if model[:1] == ("--model",) else (*model, "a.png")
-        done = command("predict.py", *arguments, "--out", "out")
+        done = command("predict.py", *arguments, "--out", "out", "--overwrite")
         assert done.returncode == 0 and not done.stderr, done.stderr
         assert only()["count"] == pytest.approx(expected, abs=2e-3)
 
@@ -99,6 +99,8 @@ def test_a_checkpoint_alone_becomes_a_model_by_name(command, own):
             assert found.noun == model.network.noun == "people"
             assert found.density.dtype == np.float32
             assert found.density == pytest.approx(density.numpy(), rel=1e-4, abs=1e-6)
+            assert len(found.points) == round(expected)
+            assert ((found.points >= 0) & (found.points <= (57, 40))).all()
     assert model.card is None and transfer.load_model("tiny").card.data.trained_on == "noise"
 
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from tasks.counting.predict import load_model, predict_array
+from tasks.counting.predict import predict_array
 from transfer.cli import run_command
 from transfer.deploy import deploy
 from transfer.deploy._fused import FusedConv
 from transfer.engine.config_check import load_config
 from transfer.engine.images import read_image
+from transfer.engine.inference import load_model
 from transfer.measure.networks import settle
 
 pytestmark = pytest.mark.slow

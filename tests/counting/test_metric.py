@@ -6,10 +6,14 @@ import pytest
 import torch
 import torch.distributed as dist
 from mmengine.evaluator import Evaluator
+from scipy.optimize import linear_sum_assignment
 
+from backbones.errors import UserInputError
 from tasks.counting.dataset import CrowdDataset
-from tasks.counting.metric import CrowdMetric, game, mae, map_stride, mse, nae
+from tasks.counting.locate import locate
+from tasks.counting.metric import CrowdMetric, as_csv, game, mae, map_stride, mse, nae
 from tasks.counting.structures import CrowdSample
+from tasks.counting.targets import density_map
 
 
 def make_samples(number=7, stride=8, seed=0):
@@ -116,6 +120,35 @@ def test_per_image_results_and_csv(tmp_path):
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["images.csv"]
     worst = metric.worst(3)
     assert len(worst) == 3 and abs(worst[0]["error"]) == max(abs(row["error"]) for row in metric.per_image)
+
+
+def test_localisation_is_scored_over_all_images_together():
+    """Maps of known points: what the pure functions say of them, summed over the images."""
+    samples, counts = make_samples(), {4: [], 8: []}
+    for sample in samples:
+        shape, points = sample.img_shape, sample.points.numpy()
+        density = density_map(points, shape, 8, 4.0)
+        sample.pred_density, sample.pred_count = torch.from_numpy(density)[None], float(density.sum())
+        found = locate(density, 8, shape_hw=shape)
+        for radius, rows in counts.items():
+            near = np.hypot(*(found[:, None] - points).transpose(2, 0, 1)) <= radius
+            pairs = linear_sum_assignment(near, maximize=True)
+            rows.append((near[pairs].sum(), len(found), len(points)))
+    metric = CrowdMetric(localisation=(4, 8))
+    found = evaluate(metric, samples)
+    for radius, rows in counts.items():
+        matched, located, true = np.sum(rows, axis=0)
+        expected = (matched / located, matched / true, 2 * matched / (located + true))
+        assert [found[f"{name}_{radius}"] for name in ("precision", "recall", "f1")] == pytest.approx(expected)
+    assert 0.3 < found["f1_4"] < found["f1_8"]
+    assert "matched_8" in as_csv(metric.per_image).splitlines()[0]
+    assert not any("_4" in key for key in evaluate(CrowdMetric(), samples))
+
+
+@pytest.mark.parametrize("radii", [0, (4, -1), "4", ["a"], (float("inf"),), True])
+def test_wrong_radii_are_refused(radii):
+    with pytest.raises(UserInputError, match="localisation"):
+        CrowdMetric(localisation=radii)
 
 
 def _evaluate_as_rank(rank, folder, found):

@@ -7,8 +7,9 @@ import pytest
 import torch
 from counting_tiny import batch, counter
 
+from tasks.counting import visualize
 from tasks.counting.hooks import DensityPictureHook, draw_sample
-from tasks.counting.visualize import COLORMAP, overlay, panels
+from tasks.counting.visualize import COLORMAP, OPACITY, drawing, overlay, panels
 from transfer.engine.curve import CurvePictureHook
 
 
@@ -21,18 +22,22 @@ def test_panels_show_input_truth_and_prediction_side_by_side():
     assert three.shape[0] == two.shape[0]
 
 
-def test_panels_name_both_counts(monkeypatch):
-    written = []
-    monkeypatch.setattr(cv2, "putText", lambda image, text, *args: written.append(text))
+@pytest.fixture
+def written(monkeypatch):
+    """The texts on images."""
+    texts = []
+    monkeypatch.setattr(visualize, "write", lambda image, text, *rest, **options: texts.append(text))
+    return texts
+
+
+def test_panels_name_both_counts(written):
     density = np.full((1, 1), 2.0, np.float32)
     panels(np.zeros((8, 8, 3), np.uint8), density, 12.34, density, 13)
     assert any("13" in text for text in written) and any("predicted: 12.3" in text for text in written)
     assert any("2 people per 8 x 8 px" in text for text in written)
 
 
-def test_captions_name_what_the_model_counts(monkeypatch):
-    written = []
-    monkeypatch.setattr(cv2, "putText", lambda image, text, *args: written.append(text))
+def test_captions_name_what_the_model_counts(written):
     data = batch((16, 24))
     with torch.no_grad():
         (sample,) = counter(noun="cells").eval().test_step(data)
@@ -41,17 +46,62 @@ def test_captions_name_what_the_model_counts(monkeypatch):
     assert not any("people" in text for text in written)
 
 
-def test_an_overlay_is_grey_where_nobody_is_and_coloured_where_many_are():
-    image = np.full((16, 20, 3), (200, 100, 50), np.uint8)
-    density = np.zeros((2, 3), np.float32)
-    density[1, 2] = 4.0
-    shown = overlay(image, density, 8, top=4.0).astype(int)
-    assert shown.shape == image.shape
-    grey = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
-    low, high = (np.array(matplotlib.colormaps[COLORMAP](v)[:3]) * 255 for v in (0.0, 1.0))
-    assert np.abs(shown[:8] - (0.65 * grey + 0.35 * low)).max() <= 1.5
-    assert np.abs(shown[8:, 16:] - (0.05 * grey + 0.95 * high)).max() <= 1.5
-    assert np.abs(shown[8:, :16] - shown[0, 0]).max() == 0
+def grey_of(image):
+    return np.round(image @ np.array([0.299, 0.587, 0.114]))[..., None]
+
+
+def test_an_overlay_is_the_grey_photograph_where_nobody_is():
+    image = np.random.default_rng(0).integers(0, 256, (19, 37, 3), np.uint8)
+    shown = overlay(image, np.zeros((3, 5), np.float32), 8, top=4.0)
+    assert shown.shape == image.shape and np.abs(shown - grey_of(image)).max() <= 1
+    negative = overlay(image, np.full((3, 5), -1.0, np.float32), 8, top=4.0)
+    assert (negative == shown).all()
+
+
+def test_an_overlay_is_coloured_by_density_and_smooth():
+    image = np.full((32, 48, 3), 255, np.uint8)
+    full = overlay(image, np.full((4, 6), 4.0, np.float32), 8, top=4.0).astype(float)
+    assert (
+        np.abs(full - (255 * (1 - OPACITY) + OPACITY * 255 * np.array(matplotlib.colormaps[COLORMAP](1.0)[:3]))).max()
+        <= 1
+    )
+    density = np.zeros((4, 6), np.float32)
+    density[1, 4] = 4.0
+    away = np.abs(overlay(image, density, 8, top=4.0).astype(float) - 255).sum(-1)
+    assert np.unravel_index(away.argmax(), away.shape)[0] // 8 == 1 and (away[:, :16] == 0).all()
+    middle = away[8:16, 32:40].mean()
+    assert all(away[part].mean() < middle / 3 for part in (np.s_[24:, 32:40], np.s_[8:16, 16:24]))
+    line = overlay(image, np.linspace(0, 4, 6, dtype=np.float32)[None].repeat(4, 0), 8, top=4.0)[16].astype(float)
+    assert np.abs(np.diff(line, axis=0)).max() < 32  # no steps at the borders of cells
+
+
+def test_a_drawing_has_the_images_size_a_title_and_the_scale(written):
+    image = np.zeros((400, 500, 3), np.uint8)
+    density = np.full((50, 63), 0.5, np.float32)
+    square = [(100, 100), (300, 100), (300, 300), (100, 300)]
+    drawn = drawing(image, density, "a.jpg   12.3 people", stride=8, top=2.0, outlines=[("gate: 3.1", square)])
+    assert drawn.shape[1] == 500 and 400 < drawn.shape[0] < 500
+    assert written == ["gate: 3.1", "a.jpg   12.3 people", "0", "2 people per 8 x 8 px"]
+    plain = drawing(image, density, "", stride=8, top=2.0)
+    assert (drawn != plain).any(-1).sum() >= 800  # the outline
+    lower = drawing(image, density, "", stride=8, top=0.5)
+    assert lower[200, 250].sum() > plain[200, 250].sum()  # one density, two scales
+    marked = drawing(image, density, "", stride=8, top=2.0, points_xy=np.array([[250.0, 150.0]]))
+    rows, columns = np.nonzero((marked != plain).any(-1))
+    assert abs(columns.mean() - 250) < 1 and abs(rows.mean() - 150 - (drawn.shape[0] - 400 - 34)) < 1
+
+
+@pytest.mark.parametrize("longest", [None, 300])
+def test_drawings_of_large_images_are_bounded(longest):
+    image = np.zeros((200, 1000, 3), np.uint8)
+    drawn = drawing(image, np.ones((25, 125), np.float32), "a", stride=8, longest=longest)
+    assert drawn.shape[1] == (1000 if longest is None else 360)  # a title needs some room
+    assert drawn.shape[0] - (200 if longest is None else 60) < 80
+
+
+def test_a_map_without_anybody_is_no_crowd(written):
+    drawing(np.zeros((80, 400, 3), np.uint8), np.full((10, 50), 1e-4, np.float32), "a", stride=8)
+    assert "0.05 people per 8 x 8 px" in written
 
 
 def test_the_colour_map_rises_evenly_in_lightness():
@@ -59,10 +109,13 @@ def test_the_colour_map_rises_evenly_in_lightness():
     assert (np.diff(colours @ (0.299, 0.587, 0.114)) > 0).all()
 
 
-@pytest.mark.parametrize("shape", [(7, 500), (500, 7), (1, 1)])
+@pytest.mark.parametrize("shape", [(7, 500), (500, 7), (1, 1), (20_000, 1), (1, 20_000), (40_000, 2)])
 def test_odd_images_can_be_drawn(shape):
-    density = np.zeros((-(-shape[0] // 8), -(-shape[1] // 8)), np.float32)
-    assert panels(np.zeros((*shape, 3), np.uint8), density, 0.0, width=64).size
+    density, image = np.zeros((-(-shape[0] // 8), -(-shape[1] // 8)), np.float32), np.zeros((*shape, 3), np.uint8)
+    drawn = panels(image, density, 0.0, width=64)
+    assert drawn.shape[1] == 2 * 64 + 8 and drawn.shape[0] < 300
+    for longest in (2000, None):
+        assert max(drawing(image, density, "a", stride=8, longest=longest).shape) <= (longest or 30_000) + 100
 
 
 class Shown:

@@ -9,8 +9,9 @@ from mmengine.registry import MODELS
 from PIL import Image
 from segmentation_files import write_config
 
-from tasks.segmentation.predict import classes_of
-from tasks.segmentation.visualize import overlay, with_legend
+from tasks.segmentation import visualize
+from tasks.segmentation.predict import classes_of, truth_of
+from tasks.segmentation.visualize import overlay, panels
 from transfer.engine.config_check import load_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mmseg_scope")]
@@ -73,14 +74,17 @@ def test_the_mask_is_what_the_model_says(files, command):
         (("tiny.py", "tiny.pth", "nowhere.jpg"), "nowhere.jpg"),
         (("tiny.py", "missing.pth", "images"), "missing.pth"),
         (("tiny.py", "other.pth", "images"), "other.pth"),
-        (("tiny.py", "tiny.pth", "images/a.jpg", "cut.jpg"), "cut.jpg"),
+        (("tiny.py", "tiny.pth", "cut.jpg"), "cut.jpg"),
+        (("tiny.py", "tiny.pth", "images", "--grid", "2x2"), "--grid"),
+        (("tiny.py", "tiny.pth", "clip.mp4"), "clip.mp4"),
     ],
 )
 def test_wrong_input_is_one_line_and_leaves_nothing(files, command, arguments, named):
     torch.save({"state_dict": {"weight": torch.zeros(1)}, "meta": {}}, "other.pth")
     Path("cut.jpg").write_bytes(Path("images/a.jpg").read_bytes()[:-40])
+    Path("clip.mp4").touch()
     done = command("predict.py", *arguments, "--out", "out")
-    assert done.returncode == 2 and not Path("out").exists() and not list(Path().glob(".out*"))
+    assert done.returncode == 2 and not Path("out").exists() and not list(Path().glob("*out*"))
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and named in done.stderr
 
 
@@ -94,14 +98,68 @@ def test_an_overlay_blends_colours_and_leaves_background_alone():
     assert (drawn[1:, 3:] == (155, 45, 45)).all()
 
 
-def test_a_legend_names_what_is_there_and_nothing_else(monkeypatch):
-    written = []
-    real = cv2.putText
-    monkeypatch.setattr(cv2, "putText", lambda image, text, *rest: written.append(text) or real(image, text, *rest))
-    ids = np.zeros((10, 10), np.uint8)
-    ids[:2] = 2
-    drawn = with_legend(np.zeros((10, 10, 3), np.uint8), ids, ("sky", "sea", "land"), [(9, 9, 9)] * 3)
-    assert written == ["sky 80.0 %", "land 20.0 %"] and drawn.shape[0] > 10
+def test_one_bad_image_costs_itself_alone(files, command):
+    Path("images/cut.jpg").write_bytes(Path("images/a.jpg").read_bytes()[:-40])
+    Image.new("RGB", (1, 3000)).save("images/slim.png")
+    done = command("predict.py", "tiny.py", "tiny.pth", "images", "--out", "out", "--no-overlay")
+    assert done.returncode == 2 and len(done.stdout.splitlines()) == 2
+    assert [line.split(":")[1] for line in done.stderr.splitlines() if line.startswith("error: ")] == [
+        " images/cut.jpg",
+        " images/slim.png",
+    ]
+    record = json.loads(Path("out/predictions.json").read_text())
+    assert [row["image"] for row in record["failed"]] == ["images/cut.jpg", "images/slim.png"]
+    assert sorted(p.name for p in Path("out").iterdir()) == ["a_mask.png", "b_mask.png", "predictions.json"]
+    done = command("predict.py", "tiny.py", "tiny.pth", "images/a.jpg", "--out", "out")
+    assert done.returncode == 2 and "--overwrite" in done.stderr
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """The texts on images."""
+    texts, real = [], visualize.write
+    monkeypatch.setattr(visualize, "write", lambda image, text, *rest: texts.append(text) or real(image, text, *rest))
+    return texts
+
+
+CLASSES, COLOURS = ("sky", "sea", "land", "ship"), [(9, 9, 9), (200, 0, 0), (0, 200, 0), (0, 0, 200)]
+
+
+def test_photograph_truth_and_prediction_stand_side_by_side(written):
+    image, ids = np.full((40, 60, 3), (100, 90, 80), np.uint8), np.zeros((40, 60), np.uint8)
+    truth = ids.copy()
+    ids[:8], truth[:20], truth[39] = 2, 3, 255
+    three, two = panels(image, ids, CLASSES, COLOURS, truth), panels(image, ids, CLASSES, COLOURS)
+    assert written[:6] == ["input", "ground truth", "prediction", "sky 80.0 %", "land 20.0 %", "ship 0.0 %"]
+    assert written[6:] == ["input", "prediction", "sky 80.0 %", "land 20.0 %"]
+    width = two.shape[1] // 2
+    assert three.shape[1] == 3 * width and width >= 60
+    land, ship = ((three == overlay(image, np.full_like(ids, i), COLOURS)[0, 0]).all(-1) for i in (2, 3))
+    assert ship[:, width : 2 * width].sum() == 20 * 60 == ship.sum()
+    assert land[:, 2 * width :].sum() == 8 * 60 == land.sum()
+    assert (three[:, :width] == image[0, 0]).all(-1).sum() == 40 * 60
+
+
+def test_large_panels_are_bounded_unless_asked_for():
+    image, ids = np.zeros((30, 1500, 3), np.uint8), np.zeros((30, 1500), np.uint8)
+    assert (
+        panels(image, ids, CLASSES, COLOURS).shape[1]
+        < 2100
+        < 3000
+        < panels(image, ids, CLASSES, COLOURS, longest=None).shape[1]
+    )
+
+
+def test_the_truth_is_that_of_the_configs_test_images(files, voc):
+    config = load_config("tiny.py")
+    image = sorted((voc / "JPEGImages").iterdir())[0]
+    with Image.open(voc / "SegmentationClass" / f"{image.stem}.png") as mask:
+        expected = np.asarray(mask)
+    assert (truth_of(config, image, expected.shape) == expected).all()
+    assert truth_of(config, image, (3, 3)) is None
+    assert truth_of(config, Path("images/b.png"), expected.shape) is None
+    (voc / "SegmentationClass" / f"{image.stem}.png").unlink()
+    assert truth_of(config, image, expected.shape) is None
 
 
 def test_names_come_from_the_checkpoint_then_the_config_then_voc(files):

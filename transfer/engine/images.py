@@ -6,6 +6,8 @@ and palette images become RGB; 16-bit ones keep their upper half; transparent on
 
 from __future__ import annotations
 
+import glob
+import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +18,10 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from backbones.errors import UserInputError
+from backbones.files import write_atomically
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+VIDEO_EXTENSIONS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
@@ -87,21 +91,44 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def find_images(inputs: Sequence[str | Path]) -> list[Path]:
-    """Lists images: files as given, of folders the image files in them, by name.
+def write_image(path: Path, image_HW3: np.ndarray) -> None:
+    """Writes uint8 RGB as PNG, whole or not at all."""
+    data = io.BytesIO()
+    Image.fromarray(image_HW3).save(data, "png", compress_level=1)  # the default takes longer than the prediction
+    write_atomically(path, data.getvalue())
+
+
+def find_images(inputs: Sequence[str | Path], *, videos: bool = False) -> list[Path]:
+    """Lists images: files as given, those that a pattern such as `a/*.jpg` matches, those in a folder, by name.
+
+    Args:
+        inputs: files, patterns (`**` stands for any folders) and folders.
+        videos: whether files given by name or by pattern may be videos.
 
     Raises:
-        UserInputError: nothing there, or a folder without images.
+        UserInputError: nothing there, a folder or pattern without images, or a video where none may be.
     """
-    found: list[Path] = []
-    for given in map(Path, inputs):
-        if given.is_dir():
-            inside = sorted(p for p in given.iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file())
-            if not inside:
-                raise UserInputError(f"{given}: no images in this folder, expected {', '.join(EXTENSIONS)}")
-            found += inside
-        elif given.is_file():
-            found.append(given)
-        else:
-            raise UserInputError(f"{given}: no such image or folder")
+    found = [path for given in inputs for path in _listed(str(given), videos)]
+    for path in found:
+        if path.suffix.lower() in VIDEO_EXTENSIONS and not videos:
+            raise UserInputError(f"{path}: is a video, expected images: this task does not predict videos")
     return found
+
+
+def _listed(given: str, videos: bool) -> list[Path]:
+    path, endings = Path(given), (*EXTENSIONS, *(VIDEO_EXTENSIONS if videos else ()))
+    if path.is_dir():
+        inside = [p for p in path.iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file()]
+        if not inside:
+            hint = f"; videos are given by name, such as '{path}/*.mp4'" if videos else ""
+            raise UserInputError(f"{path}: no images in this folder, expected {', '.join(EXTENSIONS)}{hint}")
+    elif path.is_file():
+        inside = [path]
+    elif glob.has_magic(given):
+        matches = map(Path, glob.glob(given, recursive=True))
+        inside = [p for p in matches if p.suffix.lower() in endings and p.is_file()]
+        if not inside:
+            raise UserInputError(f"{given}: no file that ends in {', '.join(endings)} matches this pattern")
+    else:
+        raise UserInputError(f"{given}: no such image or folder")
+    return sorted(inside)
