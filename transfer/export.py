@@ -89,9 +89,7 @@ def export_model(
     """
     out, format = check_out(out, format)
     if source.checkpoint.suffix == ".onnx":
-        raise UserInputError(
-            f"{source.checkpoint}: is an exported model, expected the checkpoint that it was made from"
-        )
+        raise UserInputError(f"{source.checkpoint}: is exported already, expected the checkpoint that it was made from")
     task = get_task(source.config)
     part = task.part("export")
     predictor = task.part("predictor").load(source.config, source.checkpoint)

@@ -60,8 +60,7 @@ def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Pre
     """
     with DefaultScope.overwrite_default_scope(config.get("default_scope") or "mmseg"):
         network = load_model(config, checkpoint)
-        said = {"meta": checkpoint_meta(checkpoint)}
-        classes, palette = classes_of(config, said, network.decode_head.num_classes)
+        classes, palette = classes_of(config, checkpoint_meta(checkpoint), network.decode_head.num_classes)
         pipeline = pipeline_of(config)
     pipeline.transforms = [step for step in pipeline.transforms if type(step).__name__ not in LOADERS]
     network = deployed_copy(network) if deploy else network

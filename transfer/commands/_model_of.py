@@ -38,8 +38,8 @@ def add_model(parser: argparse.ArgumentParser, inputs: str, help: str) -> None:
         "inputs",
         nargs="+",
         metavar=inputs,
-        help=f"{help}; in front of them CHECKPOINT (.pth) of a training, CONFIG CHECKPOINT where it holds no config, or "
-        "an exported model (.onnx)",
+        help=f"{help}; in front of them CHECKPOINT (.pth) of a training, CONFIG CHECKPOINT where it holds no config, "
+        "or an exported model (.onnx)",
     )
     parser.add_argument("--model", metavar="NAME", help="a registered model, see `tools/models.py list`")
     parser.add_argument("--task", help="without --model and CHECKPOINT: the default model of this task")

@@ -48,5 +48,5 @@ def provenance(config: Config, checkpoint: str | Path, *, deployed: bool) -> dic
         "config": str(config.filename),
         "checkpoint": str(checkpoint),
         "checkpoint_sha256": sha256_file(checkpoint),
-        "deployed": deployed,
+        "deployed": deployed or Path(checkpoint).suffix == SUFFIX,
     }
