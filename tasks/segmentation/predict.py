@@ -99,7 +99,7 @@ def summary(record: dict[str, Any]) -> list[str]:
 
 
 def classes_of(config: Config, meta: Mapping[str, Any], count: int) -> tuple[Sequence[str], Sequence[Sequence[int]]]:
-    """Names and colours of the `count` classes: the checkpoint's, by its `meta`, else the config's data's, else VOC's."""
+    """Names and colours of `count` classes: by the checkpoint's `meta`, else of the config's data, else VOC's."""
     data = (config.get("test_dataloader") or {}).get("dataset") or {}
     said = [meta.get("dataset_meta"), data.get("metainfo")]
     for metainfo in said:

@@ -134,7 +134,7 @@ def test_real_images_are_counted_alike(exported, real_data):
 
 @pytest.mark.slow
 def test_the_file_says_what_it_is(exported):
-    checkpoint, path = exported("se.onnx")
+    _, path = exported("se.onnx")
     said = record(path)
     card = backbones.get_card("resnet38_share_ean_se.standin")
     assert (said["task"], said["model"], said["noun"], said["stride"]) == ("counting", "se.pth", "people", 8)
@@ -176,7 +176,7 @@ def test_large_images_are_counted_in_tiles_as_the_counter_does(exported):
 
 @pytest.mark.slow
 def test_an_exported_model_is_no_checkpoint(exported, command):
-    checkpoint, path = exported("se.onnx")
+    _, path = exported("se.onnx")
     for line in (("models.py", "register", path, "--name", "x"), ("export.py", path, "--out", "y.onnx")):
         done = command(*line)
         assert (
@@ -317,6 +317,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(command, tmp_path, words, to
     assert sorted(path for path in Path().rglob("*") if "__pycache__" not in str(path)) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "told"),
     [
