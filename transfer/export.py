@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from backbones.errors import UserInputError
 from backbones.files import sha256_file, write_atomically
 from backbones.registry import get_card
-from transfer.deploy import deploy
+from transfer.deploy.exportable import exportable
 from transfer.engine.onnx_file import INPUT, KEY, OnnxModel, record_of, require
 from transfer.models import Source
 from transfer.task import get_task
@@ -52,6 +52,15 @@ class Graph:
     outputs: Mapping[str, str]
     min_size: int
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def padded(x_NCHW: Tensor, divisor: int, value: float = 0) -> Tensor:
+    """Normalised images, filled up right and bottom until `divisor` divides their sides.
+
+    Rounded up by adding: `-(-size // divisor)` would round the other way, as integers are divided in ONNX.
+    """
+    height, width = ((size + divisor - 1) // divisor * divisor for size in x_NCHW.shape[2:])
+    return F.pad(x_NCHW, (0, width - x_NCHW.shape[3], 0, height - x_NCHW.shape[2]), value=value)
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,7 @@ def export_model(
         UserInputError: a format or a task that cannot be exported, a model whose graph torch cannot take down, or
             whose file computes something else, such as at another size than the traced one.
     """
-    out, format = check_out(out, format)
+    out, format = check_out(out, format, size)
     if source.checkpoint.suffix == ".onnx":
         raise UserInputError(f"{source.checkpoint}: is exported already, expected the checkpoint that it was made from")
     task = get_task(source.config)
@@ -97,8 +106,8 @@ def export_model(
     graph: Graph = part.graph(predictor)
     if format == "safetensors":
         return _write_weights(predictor.network, out, record_of(task.name, {**record, **graph.facts}))
-    twin: Graph = part.graph(dataclasses.replace(predictor, network=_exportable(predictor.network)))
-    return _write(task.name, graph, twin, out, format, size, record)
+    twin: Graph = part.graph(dataclasses.replace(predictor, network=exportable(predictor.network)))
+    return _write(graph, twin, out, format, _complete(task.name, graph, size, record))
 
 
 def export_backbone(
@@ -111,14 +120,15 @@ def export_backbone(
     """
     import backbones
 
-    out, format = check_out(out, format)
+    out, format = check_out(out, format, size)
     card = get_card(name)
     stages = tuple(range(len(backbones.create_backbone(name).arch.depths)))
     net = backbones.create_backbone(name, init="full", out_indices=stages).eval()
     record = {"backbone": card.name, "scheme": str(net.scheme), "toolkit": _toolkit()}
     if format == "safetensors":
         return _write_weights(net, out, record_of("features", record))
-    return _write("features", _features(card, net), _features(card, _exportable(net)), out, format, size, record)
+    graph, twin = _features(card, net), _features(card, exportable(net))
+    return _write(graph, twin, out, format, _complete("features", graph, size, record))
 
 
 def _features(card: Any, net: Any) -> Graph:
@@ -146,8 +156,8 @@ class _Features(nn.Module):
 # ---- the record
 
 
-def check_out(out: str | Path, format: str | None) -> tuple[Path, str]:
-    """The file and its format; raises `UserInputError` where they do not go together."""
+def check_out(out: str | Path, format: str | None, size: tuple[int, int] | None) -> tuple[Path, str]:
+    """The file and its format; raises `UserInputError` where these, and the size, do not go together."""
     out = Path(out)
     format = format or out.suffix.removeprefix(".")
     if format not in FORMATS:
@@ -156,6 +166,8 @@ def check_out(out: str | Path, format: str | None) -> tuple[Path, str]:
         raise UserInputError(f"--out {out}: expected a name that ends in .{format}, by which the file is read again")
     if out.is_dir():
         raise UserInputError(f"--out {out}: is a folder, expected the name of a file")
+    if format == "safetensors" and size is not None:
+        raise UserInputError(f"--size {size[0]}x{size[1]}: weights go with any size, leave it out")
     return out, format
 
 
@@ -186,98 +198,42 @@ def _text(source: Source) -> dict[str, str]:
     return {"cfg": text, "config_sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
-# ---- the network as torch can take it down
-
-
-def padded(x_NCHW: Tensor, divisor: int, value: float = 0) -> Tensor:
-    """Normalised images, filled up right and bottom until `divisor` divides their sides.
-
-    Rounded up by adding: `-(-size // divisor)` would round the other way, as integers are divided in ONNX.
-    """
-    height, width = ((size + divisor - 1) // divisor * divisor for size in x_NCHW.shape[2:])
-    return F.pad(x_NCHW, (0, width - x_NCHW.shape[3], 0, height - x_NCHW.shape[2]), value=value)
-
-
-def _exportable(network: nn.Module) -> nn.Module:
-    """The deployed network of torch's own operators, every one of which works at any size."""
-    twin = deploy(network, channels_last=False, pack=False)
-    for module in list(twin.modules()):
-        if "memory_format" in module.__dict__:
-            module.__dict__["memory_format"] = torch.contiguous_format
-        for name, child in module.named_children():
-            if type(child) is nn.AdaptiveAvgPool2d and child.output_size not in (1, (1, 1)):
-                setattr(module, name, _MeanOfBins(child.output_size))
-    return twin
-
-
-class _MeanOfBins(nn.Module):
-    """`nn.AdaptiveAvgPool2d` as two products of matrices: torch takes its own down for the traced size alone.
-
-    Bin i of k over n places is that of torch: from floor(i n / k) up to ceil((i + 1) n / k).
-    """
-
-    def __init__(self, output_size: Any) -> None:
-        super().__init__()
-        self.bins = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        rows, columns = (_means(x_NCHW, axis, bins) for axis, bins in zip((2, 3), self.bins, strict=True))
-        return rows @ x_NCHW @ columns.transpose(0, 1)
-
-
-def _means(x_NCHW: Tensor, axis: int, bins: int | None) -> Tensor:
-    """The matrix (bins, n) whose rows average the places of a bin."""
-    places = torch.arange(x_NCHW.shape[axis], device=x_NCHW.device)
-    count = x_NCHW.shape[axis]
-    index = torch.arange(count if bins is None else bins, device=x_NCHW.device)[:, None]
-    wanted = count if bins is None else bins
-    inside = (places >= index * count // wanted) & (places < ((index + 1) * count + wanted - 1) // wanted)
-    weights = inside.to(x_NCHW.dtype)
-    return weights / weights.sum(1, keepdim=True)
-
-
 # ---- writing and comparing
 
 
-def _write(
-    task: str,
-    model: Graph,
-    twin: Graph,
-    out: Path,
-    format: str,
-    size: tuple[int, int] | None,
-    record: Mapping[str, Any],
-) -> Exported:
+def _complete(task: str, model: Graph, size: tuple[int, int] | None, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file will say of itself."""
+    if size is not None and min(size) < model.min_size:
+        raise UserInputError(f"--size {size[0]}x{size[1]}: expected at least {model.min_size}x{model.min_size}")
+    facts = {
+        "input": f"{INPUT}: (N, H, W, 3) uint8, RGB",
+        "outputs": dict(model.outputs),
+        "size": None if size is None else list(size),
+        "min_size": model.min_size,
+    }
+    return record_of(task, {**record, **model.facts, **facts})
+
+
+def _write(model: Graph, twin: Graph, out: Path, format: str, meta: Mapping[str, Any]) -> Exported:
     """Writes the graph of `twin`, once it computes what `model` computes."""
     if format == "onnx":
         require("onnx", "onnxscript", "onnxruntime")
-    if size is not None and min(size) < model.min_size:
-        raise UserInputError(f"--size {size[0]}x{size[1]}: expected at least {model.min_size}x{model.min_size}")
-    meta = record_of(
-        task,
-        {
-            **record,
-            **model.facts,
-            "input": f"{INPUT}: (N, H, W, 3) uint8, RGB",
-            "outputs": dict(model.outputs),
-            "size": None if size is None else list(size),
-            "min_size": model.min_size,
-        },
-    )
-    least = max(model.min_size, 32)
-    traced, *others = [(2, *size), (1, *size)] if size else _sizes(least)
+    sizes, names = _sizes(meta["size"], model.min_size), list(model.outputs)
     with _quiet():
-        program = _traced(twin.module.eval(), _images(traced), fixed=size is not None, least=model.min_size)
-        data = _WRITERS[format](program, list(model.outputs), meta)
-    sizes = (traced, *others)
-    error = _compare(model, _READERS[format](data, out, list(model.outputs)), sizes, out)
+        program = _traced(twin.module.eval(), sizes[0], fixed=meta["size"] is not None, least=model.min_size)
+        data = _WRITERS[format](program, names, meta)
+    error = _compare(model, _READERS[format](data, out, names), sizes, out)
     write_atomically(out, data)
     return Exported(out, meta, error, sizes)
 
 
-def _sizes(least: int) -> list[tuple[int, int, int]]:
-    """Batches to trace and to compare on; no side is a multiple of anything, but for the last."""
-    return [(2, 2 * least - 3, 2 * least + 9), (1, 3 * least - 1, least + 5), (3, least, 2 * least)]
+def _sizes(size: Sequence[int] | None, least: int) -> tuple[tuple[int, int, int], ...]:
+    """Batches to trace (the first) and to compare on; no side is a multiple of anything, but for the last."""
+    if size is not None:
+        height, width = size
+        return (2, height, width), (1, height, width)
+    side = max(least, 32)
+    return (2, 2 * side - 3, 2 * side + 9), (1, 3 * side - 1, side + 5), (3, side, 2 * side)
 
 
 def _images(shape: tuple[int, int, int]) -> Tensor:
@@ -285,7 +241,7 @@ def _images(shape: tuple[int, int, int]) -> Tensor:
     return torch.randint(0, 256, (*shape, 3), dtype=torch.uint8, generator=generator)
 
 
-def _traced(module: nn.Module, images: Tensor, *, fixed: bool, least: int) -> Any:
+def _traced(module: nn.Module, shape: tuple[int, int, int], *, fixed: bool, least: int) -> Any:
     axes = {0: torch.export.Dim("batch")}
     if not fixed:
         axes |= {axis: torch.export.Dim(name, min=least) for axis, name in ((1, "height"), (2, "width"))}
@@ -293,7 +249,7 @@ def _traced(module: nn.Module, images: Tensor, *, fixed: bool, least: int) -> An
         with torch.no_grad():
             return torch.export.export(
                 module,
-                (images,),
+                (_images(shape),),
                 dynamic_shapes=(axes,),
                 # Else it refuses padding to a stride: it cannot prove that no padded side is 1.
                 prefer_deferred_runtime_asserts_over_guards=True,
@@ -384,10 +340,11 @@ def _write_weights(network: nn.Module, out: Path, meta: Mapping[str, Any]) -> Ex
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without what torch and onnxscript say about their own internals."""
+    before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)

@@ -15,9 +15,9 @@ import transfer
 from backbones.errors import UserInputError
 from transfer.cli import run_command
 from transfer.commands.export import main
+from transfer.deploy.exportable import _MeanOfBins
 from transfer.engine.checkpoint import backbone_meta
 from transfer.engine.config_check import load_config, scope_of
-from transfer.export import _MeanOfBins
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed (extra onnx)")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra onnx)")
@@ -297,6 +297,7 @@ def test_a_backbone_gives_its_feature_maps(command):
         (("se.pth", "--out", "x.pt2", "--format", "onnx"), "expected a name that ends in .onnx"),
         (("se.pth", "--out", "folder.onnx"), "is a folder"),
         (("se.pth", "--out", "x.onnx", "--size", "640"), "--size 640: expected height and width"),
+        (("se.pth", "--out", "x.safetensors", "--size", "64x64"), "weights go with any size"),
         (("se.pth", "--out", "x.onnx", "--size", "8x640"), "expected at least 16x16"),
         (("se.pth", "b.pth", "c.pth", "--out", "x.onnx"), "expected one model"),
         (("se.py", "--out", "x.onnx"), "expected CHECKPOINT"),
@@ -337,7 +338,7 @@ class Bound(nn.AdaptiveAvgPool2d):
 
 @pytest.mark.slow
 def test_a_layer_that_is_bound_to_the_traced_size_is_found_out(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("transfer.export._MeanOfBins", Bound)
+    monkeypatch.setattr("transfer.deploy.exportable._MeanOfBins", Bound)
     save(tmp_path, "psp", MODELS_OF["psp"])
     done = command("export.py", "psp.pth", "--out", "x.onnx")
     assert done.returncode == 2 and "--size HxW" in done.stderr and done.stderr.count("\n") == 1, done.stderr

@@ -50,7 +50,7 @@ def _export(args: argparse.Namespace) -> Exported:
     from transfer.export import check_out, export_backbone, export_model
 
     size = _size(args.size)
-    check_out(args.out, args.format)
+    check_out(args.out, args.format, size)
     config, checkpoint, names = split_words(args.model)
     if len(names) != (checkpoint is None):
         raise UserInputError(f"{' '.join(args.model)}: expected one model: NAME, CHECKPOINT, or CONFIG CHECKPOINT")
