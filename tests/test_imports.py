@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONAL = {"mmseg", "mmcv", "gradio", "timm", "numba", "pymoo", "optuna", "sklearn", "ray", "tensorboard"}
+OPTIONAL |= {"onnx", "onnxscript", "onnxruntime"}
 HEAVY = OPTIONAL | {"torch", "torchvision", "mmengine", "scipy", "cv2", "matplotlib", "h5py", "PIL", "numpy"}
 
 STEPS = r"""

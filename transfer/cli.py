@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "benchmark": ("benchmark",),
     "scenes": ("scenes",),
     "models": ("models",),
+    "export": ("export",),
     "import-points": ("import_points",),
     **{name: ("backbones", name) for name in ("list", "show", "verify", "register", "remove", "fetch", "pack")},
 }

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import Tensor, nn
 
-CHECKPOINTS = (".pth", ".pt", ".safetensors")
-"""How a checkpoint's file name ends, by which it is told from a model's name."""
+CHECKPOINTS = (".pth", ".pt", ".safetensors", ".onnx", ".pt2")
+"""How names of files end that hold a model, by which they are told from a model's name; the last two are exported."""
 
 _KEPT = ("backbone", "scheme", "init", "seed", "iter", "dataset_meta", "domain")
 """What the weights file of a card says of the checkpoint that it was made from, of the checkpoint's `meta`."""
@@ -100,7 +100,7 @@ class Source:
 
     Attributes:
         config: of the model; no user's code is run for it unless it comes from a config file.
-        checkpoint: `.pth` or `.safetensors`.
+        checkpoint: `.pth`, `.safetensors` or `.onnx`.
         card: None where it is no registered model.
     """
 
@@ -124,16 +124,21 @@ def source_of_card(card: ModelCard) -> Source:
 
 
 def source_of_checkpoint(checkpoint: str | Path) -> Source:
-    """Config and weights of a checkpoint that a training wrote, from the checkpoint alone.
+    """Config and weights of a checkpoint that a training wrote, or of an exported model, from the file alone.
 
     Raises:
-        UserInputError: as `source_of_card`; a checkpoint without a config.
+        UserInputError: as `source_of_card`; a checkpoint without a config, or a `.pt2`, which is never opened.
     """
+    if Path(checkpoint).suffix == ".pt2":
+        raise UserInputError(
+            f"{checkpoint}: torch.export.load unpickles what it finds, which can run code, so it is not opened; export "
+            "the model as .onnx, or load a file that you trust yourself (docs/export.md)"
+        )
     import transfer.engine  # noqa: F401  (guards and registries)
-    from transfer.engine.compat import load_foreign_checkpoint
+    from transfer.engine.inference import checkpoint_meta
     from transfer.engine.saved_config import config_of_checkpoint
 
-    config = config_of_checkpoint(load_foreign_checkpoint(checkpoint), checkpoint)
+    config = config_of_checkpoint(checkpoint_meta(checkpoint), checkpoint)
     return Source(_known(config), Path(checkpoint))
 
 
@@ -192,8 +197,9 @@ def load_model(
     """Loads a trained model, on the best device there is.
 
     Args:
-        name: a name of `list_models`, the path of a checkpoint that a training wrote, or of a folder that
-            `ean models pack --layout hub` wrote; None: the default model.
+        name: a name of `list_models`, or the path of a checkpoint that a training wrote, of an exported model (`.onnx`,
+            which runs on the CPU whatever the device), or of a folder that `ean models pack --layout hub` wrote; None:
+            the default model.
         task: refuse a model of another task; without a name, whose default.
         deploy: use the fused copy for inference: the same outputs, in less time.
         device: `cpu`, `cuda`, `cuda:1` or `mps`.
@@ -306,6 +312,8 @@ def _storable(checkpoint: str | Path, config: str | Path | None) -> Source:
     from transfer.engine.config_check import load_config
     from transfer.engine.saved_config import config_from_text, config_text
 
+    if Path(checkpoint).suffix == ".onnx":
+        raise UserInputError(f"{checkpoint}: is an exported model, expected the checkpoint that it was made from")
     given = source_of_checkpoint(checkpoint).config if config is None else load_config(config)
     _tag_backbones(given._cfg_dict)
     return Source(_known(config_from_text(config_text(given), given.filename)), Path(checkpoint))

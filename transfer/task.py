@@ -9,6 +9,8 @@ module of it each, and every one is optional:
     predictor.py  `load(config, checkpoint, *, deploy) -> predictor`, which has the model as `network`, and
                   `predict_image(predictor, image_HW3) -> result`, of one uint8 RGB image: what `transfer.load_model`
                   and the cards of trained models take
+    export.py     `graph(predictor) -> transfer.export.Graph`, the model from uint8 images to its outputs, and
+                  `network(OnnxModel) -> network`, an exported one in the place of `load_model`'s: it has `test_step`
     scenes.py     `write_scenes(out, images, seed, test_share, *, progress) -> (train, test)`: generated sample data
     explain.py    `load(config, checkpoint) -> explainer`, which has the model as `network`, and
                   `view(explainer, image_HW3, *, target, region) -> View` (`transfer.explain.view`): a class, a count

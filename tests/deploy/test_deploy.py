@@ -149,6 +149,20 @@ def test_outputs_are_the_same_in_the_default_format_and_without_onednn(name, pic
         assert_same(net.double()(pictures.double()), deploy(net)(pictures.double()), 1e-9)
 
 
+@pytest.mark.parametrize("name", ("se", "sge", "dia"))
+def test_without_packing_only_torchs_own_operators_are_left(name, pictures):
+    net = nn.Sequential(build(NETWORKS[name], pictures))
+    head = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
+    for model in (net, head):
+        deployed = deploy(model, pack=False)
+        with torch.no_grad():
+            assert_same(model(pictures), deployed(pictures))
+            program = torch.export.export(deployed, (pictures,))
+        names = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+        assert names and all(name.startswith(("aten.", "<built-in")) for name in names), names
+        assert not any(isinstance(module, (nn.BatchNorm2d, nn.Conv2d)) for module in deployed.modules())
+
+
 @pytest.mark.parametrize("options", (dict(SGE, attention_args=dict(groups=4)), DIA), ids=("sge", "dia"))
 def test_the_compiler_sees_the_backbone_as_one_graph(options, pictures, monkeypatch):
     tracing = functools.partial(torch.compile, backend="eager", fullgraph=True)

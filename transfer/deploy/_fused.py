@@ -22,7 +22,7 @@ class FusedConv(nn.Module):
         conv: an ordinary convolution, see `is_plain_conv`.
         norm: the batch normalisation behind it, with running statistics.
         relu: whether ReLU ends it.
-        pack: use oneDNN's operators, where there are any; else torch's, which `torch.compile` understands.
+        pack: use oneDNN's operators, where there are any; else torch's, which its compiler and exporters understand.
     """
 
     weight: Tensor
