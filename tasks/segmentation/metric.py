@@ -11,6 +11,8 @@ from mmengine.registry import METRICS
 from mmseg.evaluation import IoUMetric
 from torch import Tensor
 
+from transfer.engine.inference import check_finite
+
 
 @METRICS.register_module()
 class SegmentationMetric(IoUMetric):
@@ -38,6 +40,13 @@ class SegmentationMetric(IoUMetric):
     ) -> None:
         super().__init__(ignore_index, output_dir=output_dir, collect_device=collect_device, prefix=prefix)
         self.collect_dir = collect_dir
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Takes predicted samples as dicts; raises `RunError` for one whose scores are not finite."""
+        for sample in data_samples:
+            if "seg_logits" in sample:
+                check_finite(sample["seg_logits"]["data"], sample.get("img_path"))
+        super().process(data_batch, data_samples)
 
     def compute_metrics(self, results: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]) -> dict[str, Any]:
         """From areas (intersection, union, predicted, annotated), each (classes,) for one image, to the figures."""

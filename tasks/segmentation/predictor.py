@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tasks.segmentation.predict import classes_of, pipeline_of
 from transfer.deploy import deploy as deployed_copy
 from transfer.engine.compat import load_foreign_checkpoint
-from transfer.engine.inference import load_model
+from transfer.engine.inference import check_finite, load_model
 
 LOADERS = ("LoadPicture", "LoadImageFromFile")
 """Steps of a pipeline that read an image's file, of which there is none here."""
@@ -70,10 +70,12 @@ def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Pre
 
 @torch.no_grad()
 def predict_image(predictor: Predictor, image_HW3: NDArray[np.uint8]) -> Segmented:
-    """Segments one RGB image."""
+    """Segments one RGB image; raises `RunError` where the network's output is not finite."""
     shape = image_HW3.shape[:2]
     image_BGR = np.ascontiguousarray(image_HW3[..., ::-1])
     data = predictor.pipeline({"img": image_BGR, "img_shape": shape, "ori_shape": shape, "seg_fields": []})
     batch = {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
-    found = predictor.network.test_step(batch)[0].pred_sem_seg.data[0]
+    sample = predictor.network.test_step(batch)[0]
+    check_finite(sample.seg_logits.data)
+    found = sample.pred_sem_seg.data[0]
     return Segmented(found.cpu().numpy().astype(np.uint8), predictor.classes, predictor.palette)

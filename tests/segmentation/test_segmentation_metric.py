@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from backbones.errors import RunError
 from tasks.segmentation.metric import SegmentationMetric, class_table
 
 pytestmark = pytest.mark.slow
@@ -91,3 +92,14 @@ def test_figures_on_real_masks(real_data):
     moved = [np.roll(np.where(mask == 255, 0, mask), (3, -5), (0, 1)) for mask in masks]
     result = compare(list(zip(moved, masks, strict=True)), VOC_CLASSES)
     assert 40 < result["miou"] < 95
+
+
+def test_scores_that_are_not_finite_are_an_error_and_no_figure():
+    mask = torch.zeros(1, 2, 2, dtype=torch.int64)
+    scores = torch.tensor([0.0, math.nan]).view(2, 1, 1).expand(2, 2, 2)
+    parts = {"pred_sem_seg": mask, "gt_sem_seg": mask, "seg_logits": scores}
+    metric = SegmentationMetric()
+    metric.dataset_meta = {"classes": ("a", "b")}
+    sample = {"img_path": "street.jpg", **{key: {"data": value} for key, value in parts.items()}}
+    with pytest.raises(RunError, match=r"street\.jpg: the network's output holds numbers that are not finite"):
+        metric.process({}, [sample])
