@@ -214,4 +214,7 @@ def _test_options(test_cfg: Mapping[str, Any] | None) -> dict[str, Any]:
             raise UserInputError(
                 f"model.test_cfg.{key} is unknown, expected max_pixels.{did_you_mean(key, TEST_OPTIONS)}"
             )
+    most = options["max_pixels"]
+    if most is not None and (isinstance(most, bool) or not isinstance(most, (int, float)) or not most >= 1):
+        raise UserInputError(f"model.test_cfg.max_pixels={most!r}: expected a number of pixels, or None for no limit")
     return options

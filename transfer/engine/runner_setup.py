@@ -75,8 +75,6 @@ class TransferRunner(Runner):
         training = self._train_loop is not None
         if strict or self._resume or not training:
             check_same_model(self.model, checkpoint, filename)
-        if self._resume and not {"optimizer", "message_hub", "meta"} <= checkpoint.keys():
-            raise UserInputError(f"{filename}: holds weights only, which cannot be resumed; expected an iter_<n>.pth")
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         state = {key.removeprefix("module."): v for key, v in checkpoint.get("state_dict", checkpoint).items()}
         load_state_dict(bare(self.model), state, strict=strict, logger=self.logger)
