@@ -1,13 +1,20 @@
-"""Whether a file still holds what was written: a SHA-256 beside it, the CRC of an archive's members. No torch."""
+"""Whether a file still holds what was written: a SHA-256 beside it, CRCs of an archive's members and of a log's lines.
+
+No torch.
+"""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import re
 import struct
 import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from backbones.errors import UserInputError
 from backbones.files import sha256_file, write_atomically
@@ -98,3 +105,38 @@ def _damage(path: Path) -> str:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a place outside of the file; else the disk's
             raise
         return f"no whole archive: {str(error) or type(error).__name__}"
+
+
+# ---- logs, a line of JSON at a time
+
+_SUM = re.compile(rb'(.*), "crc32": "([0-9a-f]{8})"\}')
+
+
+def log_line(values: Mapping[str, Any]) -> str:
+    """A line of a log: values as JSON, and behind them the CRC-32 of the line without it."""
+    text = json.dumps(values)
+    return f'{text[:-1]}, "crc32": "{zlib.crc32(text.encode()):08x}"}}\n'
+
+
+def checked_lines(data: bytes, path: str | Path) -> Iterator[bytes]:
+    """The complete lines of a log, each held against its CRC.
+
+    Logs of earlier versions have none; where one has it, so have all that follow.
+
+    Args:
+        data: what the file holds; what follows its last line break was cut off by a kill, and is left out.
+        path: the file, for errors.
+
+    Raises:
+        UserInputError: a line was changed.
+    """
+    summed = False
+    for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
+        found = _SUM.fullmatch(line)
+        if (found is None and summed) or (found and zlib.crc32(found[1] + b"}") != int(found[2], 16)):
+            raise UserInputError(
+                f"{path}, line {number}: is not what its CRC says, so it was changed; bring back the original, or "
+                "choose another folder"
+            )
+        summed = found is not None
+        yield line
