@@ -23,6 +23,7 @@ from backbones.errors import UserInputError
 from tasks.classification.in_memory import check_augmentations
 from tasks.classification.splits import balanced_subset, check_split, held_out
 from transfer.engine.data import find_data
+from transfer.engine.images import FORMATS
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 AUGMENTATIONS = ("resized_crop", "flip")
@@ -205,7 +206,7 @@ def decoding(path: str | Path) -> Iterator[None]:
 
 def read_rgb(path: str | Path) -> Image.Image:
     """Decodes an image to RGB; raises `UserInputError` that names a file which cannot be decoded."""
-    with decoding(path), Image.open(path) as image:
+    with decoding(path), Image.open(path, formats=FORMATS) as image:
         return image.convert("RGB")
 
 

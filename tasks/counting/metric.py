@@ -12,6 +12,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
+from backbones.escaping import csv_cell
 from backbones.files import write_atomically
 
 GAME_LEVELS = (0, 1, 2, 3)
@@ -157,9 +158,9 @@ class CrowdMetric(BaseMetric):
 
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows of `CrowdMetric.per_image` as CSV with a heading."""
+    """Rows of `CrowdMetric.per_image` as CSV with a heading; no cell is a formula."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
     return text.getvalue()

@@ -13,6 +13,7 @@ from backbones.arch import get_arch
 from backbones.archive import unpack
 from backbones.card import BackboneCard
 from backbones.card_store import Card
+from backbones.escaping import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -97,7 +98,7 @@ def say_problems(lines: Iterable[str]) -> int:
     """A line on standard error for each problem; returns the exit status."""
     lines = list(lines)
     for line in lines:
-        print("error:", line, file=sys.stderr)
+        print("error:", printable(line), file=sys.stderr)
     return 2 if lines else 0
 
 

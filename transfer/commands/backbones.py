@@ -76,7 +76,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "name", nargs="?", help="an architecture, such as resnet50, or a backbone whose card has a url"
     )
     command.add_argument("--url", help="download this file instead")
-    command.add_argument("--sha256", help="its hash, where the file's name holds none")
+    command.add_argument("--sha256", help="with --url: the file's whole hash, 64 digits")
 
     command = add("pack", run_pack)
     command.add_argument("name")
@@ -278,7 +278,7 @@ def run_fetch(args: argparse.Namespace) -> int:
             weights = get_card(args.name).weights
             if weights is None or weights.url is None:
                 raise UserInputError(f"backbone {args.name!r}: its card names no url to fetch weights from")
-            path = download(weights.url, sha256=weights.sha256, progress=progress)
+            path = download(weights.url, sha256=weights.sha256, size=weights.bytes, progress=progress)
     print(f"{path}: verified")
     return 0
 

@@ -7,6 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from backbones.escaping import printable
 from transfer.cli import add_cfg_options, add_config
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def show(report: DataReport) -> None:
             table.add_row(*(f"{value:,g}" if isinstance(value, (int, float)) else str(value) for value in row.values()))
         console.print(table)
     for line in report.notes:
-        console.print(line, markup=False)
+        console.print(printable(line), markup=False)
     for line in report.remarks:
-        console.print(f"remark: {line}", markup=False)
+        console.print(f"remark: {printable(line)}", markup=False)
     for line in report.problems:
-        console.print(f"problem: {line}", markup=False, style="red")
+        console.print(f"problem: {printable(line)}", markup=False, style="red")
     console.print(report.verdict, markup=False, style="bold")

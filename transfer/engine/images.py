@@ -18,6 +18,8 @@ from PIL import ExifTags, Image, ImageOps
 from backbones.errors import UserInputError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+"""Pillow's names of what is decoded, whatever a file is called; not EPS, for one, which goes to Ghostscript."""
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
@@ -67,7 +69,7 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # large images and odd EXIF entries are no concern of the user's
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 yield image
     except FileNotFoundError:
         raise UserInputError(f"{path}: no such file, expected an image") from None
