@@ -1,6 +1,7 @@
 """A weights file that is damaged, or holds what are no weights, is refused by whoever reads it."""
 
 import hashlib
+import pickle
 import random
 import struct
 import zipfile
@@ -8,7 +9,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from mmengine.model import BaseModule
 
+import transfer.engine.runner_setup  # noqa: F401  (its reader is mmengine's)
 from backbones.errors import UserInputError
 from backbones.integrity import hash_beside, write_with_hash
 from backbones.registry import get_card, register_backbone
@@ -203,3 +206,27 @@ def test_a_value_that_is_no_tensor_is_no_weight(value):
     model = torch.nn.Linear(3, 2)
     with pytest.raises(UserInputError, match=r"bias: a \w+ instead of \(2,\)"):
         check_same_model(model, {"state_dict": {**model.state_dict(), "bias": value}}, "x.pth")
+
+
+def test_files_that_a_config_has_mmengine_load_are_read_in_the_same_way(saved):
+    class Net(BaseModule):
+        def __init__(self, path):
+            super().__init__({"type": "Pretrained", "checkpoint": str(path)})
+            self.a = torch.nn.Parameter(torch.zeros(40))
+
+    net = Net(saved)
+    net.init_weights()
+    assert torch.equal(net.a, tensors(read_checkpoint, saved)["a"])
+    marker, wrong = saved.with_name("ran"), saved.with_name("wrong.pth")
+
+    class Payload:
+        def __reduce__(self):
+            return type(marker).touch, (marker,)
+
+    wrong.write_bytes(pickle.dumps({"state_dict": Payload()}, protocol=2))
+    with pytest.raises(UserInputError, match=r"wrong\.pth: not a checkpoint that can be read safely"):
+        Net(wrong).init_weights()
+    assert not marker.exists()
+    flip(saved, saved.read_bytes().index(struct.pack("<f", net.a[0].item())) + 3, 6)
+    with pytest.raises(UserInputError, match=r"foreign\.pth: .*CRC"):
+        Net(saved).init_weights()

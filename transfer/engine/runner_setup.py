@@ -18,7 +18,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_distributed
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import load_state_dict
+from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 
 from backbones.errors import UserInputError
 from transfer.engine.amp import native_bfloat16
@@ -46,6 +46,12 @@ NOISE = (
 
 def _worth_reading(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith(NOISE)
+
+
+@CheckpointLoader.register_scheme(prefixes="", force=True)
+def _load_local(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Files that a config has mmengine read (`init_cfg=dict(type="Pretrained")`), read as ours are."""
+    return load_foreign_checkpoint(Path(filename).expanduser(), map_location or "cpu")
 
 
 class TransferRunner(Runner):
