@@ -22,11 +22,6 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-def has_controls(text: str) -> bool:
-    """Whether `printable` would change it."""
-    return _CONTROL.search(text) is not None
-
-
 def csv_cell(value: Any) -> Any:
     """A cell for a CSV file: text that a spreadsheet would take for a formula gets an apostrophe in front.
 

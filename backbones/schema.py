@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from backbones.errors import UserInputError, did_you_mean
-from backbones.escaping import has_controls
 from backbones.files import write_atomically
 from backbones.scheme import ConnectionScheme
 
@@ -53,7 +52,7 @@ Natural = Annotated[int, Check("a whole number of at least 0", lambda value: val
 Positive = Annotated[int, Check("a whole number of at least 1", lambda value: value >= 1)]
 
 _PLAIN: dict[Any, Check] = {
-    str: Check("text without control characters", lambda value: isinstance(value, str) and not has_controls(value)),
+    str: Check("text", lambda value: isinstance(value, str)),
     int: Check("a whole number", _is_whole),
     float: Check("a finite number", is_number),
     int | float: Check("a finite number", is_number),

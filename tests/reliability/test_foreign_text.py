@@ -2,14 +2,14 @@
 
 import csv
 import io
+import re
 
 import pytest
 from PIL import Image
 
 from backbones.errors import UserInputError
 from backbones.escaping import csv_cell, printable
-from backbones.model_card import ModelCard
-from backbones.schema import parse_toml, read
+from backbones.registry import get_card
 from tasks.classification.folder import read_rgb
 from tasks.counting.metric import COLUMNS, as_csv
 from tasks.segmentation.masks import read_mask
@@ -118,10 +118,15 @@ def test_lines_of_commands_hold_no_escapes(capsys):
     assert "\x1b" not in out + err and r"\x1b]0;owned" in out and r"\x1b]0;owned" in err
 
 
-def test_a_card_holds_no_escapes():
-    text = 'name = "x"\ntask = "counting"\nsummary = "\\u001b]0;owned\\u0007"\n'
-    with pytest.raises(UserInputError, match=r"key 'summary' is '\\x1b\]0;owned\\x07', expected text without control"):
-        read(ModelCard, parse_toml(text, "x.toml"), "x.toml")
+def test_a_card_is_shown_without_escapes(tmp_path, monkeypatch, command):
+    monkeypatch.setenv("TRANSFER_CARDS", str(tmp_path / "cards"))
+    text = get_card("resnet38.c100_6ep").to_toml().replace("resnet38.c100_6ep", "resnet38.odd")
+    text = re.sub(r"(?m)^(summary|source|command|note|licence) = .*", r'\1 = "\\u001b]0;owned\\u0007[red]x"', text)
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards" / "resnet38.odd.toml").write_text(text.replace("default = true\n", ""))
+    done = command("backbones.py", "show", "resnet38.odd")
+    assert done.returncode == 0 and done.stdout.count(r"\x1b]0;owned\x07[red]x") >= 2
+    assert "\x1b" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", ["=1+cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1"])

@@ -121,8 +121,15 @@ def unpacked(source: str, read: Callable[[str], Card], parse: Callable[[str, Pat
 def new_table(*columns: str) -> Table:
     """A table for the terminal; numbers stand on the right."""
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table()
+    class CardTable(Table):
+        """Cells are text from cards: no markup, no escape sequences."""
+
+        def add_row(self, *cells: Any, **options: Any) -> None:
+            super().add_row(*(Text(printable(cell)) for cell in cells), **options)
+
+    table = CardTable()
     for column in columns:
         table.add_column(column, overflow="fold", justify="right" if column in ("parameters", "connected") else "left")
     return table

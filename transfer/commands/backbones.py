@@ -12,6 +12,7 @@ from backbones.arch import get_arch
 from backbones.archive import SUFFIXES, pack
 from backbones.card import INPUTS, KINDS, SHARING, BackboneCard, Figures, Provenance, known_attentions
 from backbones.errors import UserInputError
+from backbones.escaping import printable
 from backbones.registry import STORE, get_card, list_backbones, register_backbone, remove_backbone
 from backbones.scheme import ConnectionScheme
 from transfer.commands._cards import (
@@ -131,7 +132,7 @@ def run_show(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(card.to_dict() | {"path": str(card.path)}, indent=2))
         return 0
-    print("\n".join([card.name, card.summary, "", *facts(card), "", *drawing(card), ""]))
+    print(printable("\n".join([card.name, card.summary, "", *facts(card), "", *drawing(card), ""])))
     for title, entries in (("published", card.published), ("measured with this code", card.measured)):
         if entries:
             print_table(table_of_figures(title, map(_figures_row, entries)))
