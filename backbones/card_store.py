@@ -11,11 +11,13 @@ from typing import Any, Generic, TypeVar
 
 from backbones.card import BackboneCard
 from backbones.errors import UserInputError, did_you_mean
-from backbones.files import atomic_path
+from backbones.files import atomic_path, locked_file
 from backbones.model_card import ModelCard
 from backbones.weights_file import Weights
 
 Card = TypeVar("Card", BackboneCard, ModelCard)
+_LOCK = ".register.lock"
+_WAIT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,34 @@ class CardStore(Generic[Card]):
             )
         return target
 
+    def write(self, card: Card, directory: str | Path | None, make_weights: Callable[[Path], Weights] | None) -> Card:
+        """Writes a new card, its weights beside it; either all of it or nothing, one process at a time.
+
+        Args:
+            card: what to write.
+            directory: default the user's own.
+            make_weights: writes the weights file that it is given, and returns what the card is to say of it; None:
+                the card stays as it is.
+
+        Returns:
+            The card as written, with its path and weights.
+
+        Raises:
+            UserInputError: see `place`; another process was faster.
+        """
+        folder = self.place(card, directory).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        busy = f"{folder}: another process is registering a {self.kind} there; wait for it"
+        with locked_file(folder / _LOCK, busy, wait=_WAIT_SECONDS):
+            target = self.place(card, directory)
+            with _discarded_on_error(target.with_suffix(".safetensors")) as stored:
+                if make_weights is not None:
+                    card = replace(card, weights=make_weights(stored))
+                card = replace(card, path=target)
+                with atomic_path(target) as temporary:
+                    temporary.write_text(card.to_toml(), encoding="utf-8")
+        return card
+
     def remove(self, name: str) -> list[Path]:
         """Deletes one of the user's own cards and its weights; returns the files that are gone.
 
@@ -144,27 +174,6 @@ class CardStore(Generic[Card]):
         for file in gone:
             file.unlink()
         return gone
-
-
-def write_card(card: Card, target: Path, make_weights: Callable[[Path], Weights] | None) -> Card:
-    """Writes a card to its place, its weights beside it; either all of it or nothing.
-
-    Args:
-        card: what to write.
-        target: its file, see `CardStore.place`.
-        make_weights: writes the weights file that it is given, and returns what the card is to say of it; None: the
-            card stays as it is.
-
-    Returns:
-        The card as written, with its path and weights.
-    """
-    with _discarded_on_error(target.with_suffix(".safetensors")) as stored:
-        if make_weights is not None:
-            card = replace(card, weights=make_weights(stored))
-        card = replace(card, path=target)
-        with atomic_path(target) as temporary:
-            temporary.write_text(card.to_toml(), encoding="utf-8")
-    return card
 
 
 class _discarded_on_error:

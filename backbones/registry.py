@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from backbones import macs
 from backbones.card import BackboneCard, ParameterCount, Weights
-from backbones.card_store import CardStore, write_card
+from backbones.card_store import CardStore
 from backbones.errors import UserInputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -190,13 +190,13 @@ def register_backbone(
     Raises:
         UserInputError: the name is taken, the card does not build, or the weights are not its own.
     """
-    target = STORE.place(card, directory)
+    STORE.place(card, directory)
     if weights is None and card.weights is not None and card.weights.file is not None:
         weights = card.weights_path()
         licence, weights_source = card.weights.licence, card.weights.source
     card = _counted(card)
     store = partial(_store, card, weights, licence, weights_source) if weights is not None else None
-    return write_card(card, target, store)
+    return STORE.write(card, directory, store)
 
 
 def _counted(card: BackboneCard) -> BackboneCard:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backbones import schema
-from backbones.card_store import CardStore, write_card
+from backbones.card_store import CardStore
 from backbones.errors import UserInputError
 from backbones.files import atomic_path, sha256_file
 from backbones.hub import read_folder
@@ -293,17 +293,17 @@ def register_model(
         weights=Weights("0" * 64, file=f"{name}.safetensors"),  # until they are written
         config=StoredConfig(source.config.text, Path(source.config.filename).name),
     )
-    target = STORE.place(card, directory)
+    STORE.place(card, directory)
     network = TaskModel(source).network
     card = replace(card, backbone=_used(network), noun=getattr(network, "noun", card.noun))
-    return write_card(card, target, partial(_store, network, Path(checkpoint), half, licence))
+    return STORE.write(card, directory, partial(_store, network, Path(checkpoint), half, licence))
 
 
 def register_card(card: ModelCard, directory: str | Path | None = None) -> ModelCard:
     """As `register_model`, from a card that lies elsewhere, such as in an unpacked pack; its weights are copied."""
-    target = STORE.place(card, directory)
+    STORE.place(card, directory)
     verify_model(card)
-    return write_card(card, target, partial(_copied, card))
+    return STORE.write(card, directory, partial(_copied, card))
 
 
 def _storable(checkpoint: str | Path, config: str | Path | None) -> Source:

@@ -24,7 +24,7 @@ from transfer.deploy import deploy as deployed_copy
 from transfer.engine.console import progress
 from transfer.engine.data import find_data
 from transfer.engine.images import find_images, read_image, write_image
-from transfer.engine.inference import checkpoint_meta, load_model, provenance
+from transfer.engine.inference import check_finite, checkpoint_meta, load_model, provenance
 from transfer.engine.outputs import Results, checked_folder, shown_path, unique_stems
 
 MASK_LOADERS = ("LoadMask", "LoadAnnotations")
@@ -132,7 +132,10 @@ def predict_entry(model: torch.nn.Module, pipeline: Compose, entry: dict[str, An
     except cv2.error as error:  # such as for a side of 0 pixels after resizing
         raise UserInputError(f"{where}: cannot be resized as the config's test pipeline says: too slim") from error
     batch = {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
-    return model.test_step(batch)[0].pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+    sample = model.test_step(batch)[0]
+    if "seg_logits" in sample:
+        check_finite(sample.seg_logits.data, where)
+    return sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
 
 
 def truth_of(config: Config, image: Path, shape_hw: tuple[int, ...]) -> np.ndarray | None:

@@ -68,7 +68,7 @@ def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Pre
 
 
 def predict_image(predictor: Predictor, image_HW3: NDArray[np.uint8]) -> Segmented:
-    """Segments one RGB image."""
+    """Segments one RGB image; raises `RunError` where the network's output is not finite."""
     shape = image_HW3.shape[:2]
     image_BGR = np.ascontiguousarray(image_HW3[..., ::-1])
     entry = {"img": image_BGR, "img_shape": shape, "ori_shape": shape}

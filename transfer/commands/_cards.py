@@ -14,6 +14,7 @@ from backbones import macs
 from backbones.archive import pack, unpack
 from backbones.card import BackboneCard
 from backbones.card_store import Card, CardStore
+from backbones.escaping import printable
 from backbones.hub import read_folder
 from backbones.hub_pack import pack_folder
 from transfer.commands._tables import print_rows
@@ -96,7 +97,7 @@ def say_problems(lines: Iterable[str]) -> int:
     """A line on standard error for each problem; returns the exit status."""
     lines = list(lines)
     for line in lines:
-        print("error:", line, file=sys.stderr)
+        print("error:", printable(line), file=sys.stderr)
     return 2 if lines else 0
 
 

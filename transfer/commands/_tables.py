@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from backbones.escaping import printable
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -20,7 +22,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Col
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))  # no markup: brackets are the user's own
+        table.add_row(*(Text(printable(cell)) for cell in row))  # no markup: brackets are the user's own
     print_table(table)
 
 

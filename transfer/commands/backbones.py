@@ -13,6 +13,7 @@ from backbones.archive import SUFFIXES
 from backbones.card import INPUTS, KINDS, SHARING, BackboneCard, Figures, Provenance, known_attentions
 from backbones.drawing import draw_backbone, scheme_lines
 from backbones.errors import UserInputError
+from backbones.escaping import printable
 from backbones.hub import CARD
 from backbones.registry import STORE, get_card, list_backbones, register_backbone, remove_backbone
 from backbones.scheme import ConnectionScheme
@@ -82,7 +83,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "name", nargs="?", help="an architecture, such as resnet50, or a backbone whose card has a url"
     )
     command.add_argument("--url", help="download this file instead")
-    command.add_argument("--sha256", help="its hash, where the file's name holds none")
+    command.add_argument("--sha256", help="with --url: the file's whole hash, 64 digits")
 
     add_pack(add("pack", run_pack))
     return parser.parse_args(argv)
@@ -136,7 +137,7 @@ def run_show(args: argparse.Namespace) -> int:
         print(json.dumps(card.to_dict() | {"path": str(card.path)}, indent=2))
         return 0
     drawing = scheme_lines(card.scheme, get_arch(card.arch).channels)
-    print("\n".join([card.name, card.summary, "", *facts(card), "", *drawing, ""]))
+    print(printable("\n".join([card.name, card.summary, "", *facts(card), "", *drawing, ""])))
     for title, entries in (("published", card.published), ("measured with this code", card.measured)):
         if entries:
             print_figures(title, map(_figures_row, entries))
@@ -290,7 +291,7 @@ def run_fetch(args: argparse.Namespace) -> int:
             weights = get_card(args.name).weights
             if weights is None or weights.url is None:
                 raise UserInputError(f"backbone {args.name!r}: its card names no url to fetch weights from")
-            path = download(weights.url, sha256=weights.sha256, progress=progress)
+            path = download(weights.url, sha256=weights.sha256, size=weights.bytes, progress=progress)
     print(f"{path}: verified")
     return 0
 

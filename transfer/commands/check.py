@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from backbones.escaping import printable
 from transfer.cli import add_cfg_options, add_config
 from transfer.commands._tables import print_rows
 
@@ -48,9 +49,9 @@ def show(report: DataReport) -> None:
         print_rows(columns, rows, right=set(columns) - {"data", "split"})
     console = Console(soft_wrap=True, highlight=False)
     for line in report.notes:
-        console.print(line, markup=False)
+        console.print(printable(line), markup=False)
     for line in report.remarks:
-        console.print(f"remark: {line}", markup=False)
+        console.print(f"remark: {printable(line)}", markup=False)
     for line in report.problems:
-        console.print(f"problem: {line}", markup=False, style="red")
+        console.print(f"problem: {printable(line)}", markup=False, style="red")
     console.print(report.verdict, markup=False, style="bold")

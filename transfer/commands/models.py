@@ -9,6 +9,7 @@ from typing import Any
 
 from backbones.archive import SUFFIXES
 from backbones.errors import UserInputError
+from backbones.escaping import printable
 from backbones.model_card import ModelCard, TrainingData
 from transfer.commands._cards import add_pack, packed, print_figures, say_none, say_problems, unpacked
 from transfer.commands._tables import print_rows
@@ -117,11 +118,11 @@ def run_show(args: argparse.Namespace) -> int:
     """The whole card; the config on demand."""
     card = get_model_card(args.name)
     if args.config:
-        print(card.config.text, end="")
+        print(printable(card.config.text), end="")
     elif args.json:
         print(json.dumps(card.to_dict() | {"path": str(card.path)}, indent=2))
     else:
-        print("\n".join([card.name, *([card.summary] if card.summary else []), "", *_facts(card), ""]))
+        print(printable("\n".join([card.name, *([card.summary] if card.summary else []), "", *_facts(card), ""])))
         rows = [(m.data, str(m), f"{m.command}. {m.note}" if m.note else m.command) for m in card.measured]
         if rows:
             print_figures("measured on", rows)

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import MODELS
 
+from backbones.errors import RunError
 from backbones.files import sha256_file
 from transfer.engine.backbone import without_initial_weights
 from transfer.engine.checkpoint import check_same_model
@@ -40,6 +41,20 @@ def checkpoint_meta(checkpoint: str | Path) -> dict[str, Any]:
     if Path(checkpoint).suffix == SUFFIX:
         return read_meta(checkpoint)
     return load_foreign_checkpoint(checkpoint).get("meta") or {}
+
+
+def check_finite(output: torch.Tensor, image: object = None) -> None:
+    """Refuses what a network put out for an image where it is no figure.
+
+    Raises:
+        RunError: a number in it is not finite.
+    """
+    if not bool(output.isfinite().all()):
+        where = f"{image}: " if image else ""
+        raise RunError(
+            f"{where}the network's output holds numbers that are not finite: it diverged, or its weights are damaged; "
+            "take another checkpoint"
+        )
 
 
 def provenance(config: Config, checkpoint: str | Path, *, deployed: bool) -> dict[str, Any]:
