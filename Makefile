@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNS := $(VENV)/.runs
 STAMP := $(VENV)/.installed
 
 # Processes that share the tests, each with one torch thread.
@@ -10,16 +11,19 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist workste
 
 .PHONY: demo test test-fast test-all lint clean
 
-# Generates crowd scenes, learns to count in them, tests, and draws what was learnt.
+# Generates crowd scenes, learns to count in them, tests the best checkpoint, and draws what was learnt.
 DEMO := work_dirs/sample_ean_se
-demo: $(STAMP) data/sample_counting
-	$(BIN)/python tools/check_data.py configs/sample_ean_se.py
-	$(BIN)/python tools/train.py configs/sample_ean_se.py --work-dir $(DEMO) --resume
-	$(BIN)/python tools/test.py configs/sample_ean_se.py $(DEMO)/iter_300.pth --work-dir $(DEMO)/test --out $(DEMO)/metrics.json
+BEST = $$(ls $(DEMO)/best_mae_iter_*.pth)
+demo: $(RUNS) data/sample_counting
+	$(BIN)/ean check sample_ean_se
+	$(BIN)/ean train sample_ean_se --work-dir $(DEMO) --resume
+	$(BIN)/ean test sample_ean_se $(BEST) --work-dir $(DEMO)/test --out $(DEMO)/metrics.json
 	@echo "pictures: $(DEMO)/test/pictures, curve: $(DEMO)/curve.png, metrics: $(DEMO)/metrics.json"
+	@echo "count in an image of your own: $(BIN)/ean predict $(BEST) IMAGE --out predictions"
+	@echo "(it has seen drawings only; ean models list says which counters know photographs)"
 
-data/sample_counting: $(STAMP)
-	@if [ -d $@ ]; then touch $@; else $(BIN)/python tools/make_scenes.py counting $@ --images 120 --seed 0; fi
+data/sample_counting: $(RUNS)
+	@if [ -d $@ ]; then touch $@; else $(BIN)/ean scenes counting $@ --images 120 --seed 0; fi
 
 test: $(STAMP)
 	$(PYTEST) -m "not all_cards"
@@ -38,9 +42,14 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-$(STAMP): pyproject.toml
+# What counting needs; and what the tests, segmentation and the searches need too.
+$(RUNS): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=23.2" "setuptools<81"
+	$(BIN)/python -m pip install -e .
+	touch $@
+
+$(STAMP): $(RUNS)
 	$(BIN)/python -m pip install -e ".[lite,dev]"
 	touch $@
 

@@ -1,7 +1,8 @@
-"""A registered backbone as a picture: its trunk, which blocks its scheme connects, and the module that they share."""
+"""A registered backbone as image or text: its trunk, which blocks its scheme connects, the module that they share."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from backbones.card import BackboneCard
+    from backbones.scheme import ConnectionScheme
 
 CONNECTED, LEFT_OUT, MODULE = "#0072B2", "#E5E9EE", "#E69F00"
 """Colours that colour-blind people tell apart."""
@@ -21,6 +23,16 @@ FORMATS = ("png", "svg", "pdf")
 
 _GAP = 0.9
 """Between stages; a block is 1 wide."""
+
+
+def scheme_lines(scheme: ConnectionScheme, channels: Sequence[int] | None = None) -> list[str]:
+    """The scheme as text: a line for each stage, one sign for each block, filled where it is connected."""
+    lines = [f"scheme {scheme} ({scheme.connected} of {scheme.total} blocks connected)"]
+    for stage, bits in enumerate(scheme.stages):
+        width = "" if channels is None else f"{channels[stage]:5} channels  "
+        blocks = " ".join("■" if bit else "□" for bit in bits)
+        lines.append(f"  layer{stage + 1}  {width}{blocks}  {sum(bits)}/{len(bits)}")
+    return lines
 
 
 def draw_backbone(card: BackboneCard, path: str | Path) -> None:

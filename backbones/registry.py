@@ -111,6 +111,21 @@ def build(
     """As `create_backbone`, from a card that need not be registered."""
     from backbones.resnet import AttentionResNet
 
+    options, init = network_options(card, overrides), _init(pretrained, init)
+    model = AttentionResNet(card.arch, num_classes=num_classes, **options)
+    if init != "scratch":
+        _load(model, card, init)
+    return model
+
+
+def network_options(card: BackboneCard, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `AttentionResNet`, after `arch`, for a card, some of them replaced.
+
+    Raises:
+        UserInputError: an override that is no such argument (with close matches).
+    """
+    from backbones.resnet import AttentionResNet
+
     known = [p for p in inspect.signature(AttentionResNet).parameters if p not in ("arch", "num_classes")]
     for key in overrides:
         if key not in known:
@@ -118,16 +133,12 @@ def build(
                 f"backbone {card.name!r}: option {key!r} is unknown, expected one of {', '.join(known)}."
                 f"{did_you_mean(key, known)}"
             )
-    init = _init(pretrained, init)
     options = card.network_options
     if "attention" in overrides and overrides["attention"] != card.attention:
         options["attention_args"] = {}
         if overrides["attention"] is None:
             options["scheme"] = None
-    model = AttentionResNet(card.arch, num_classes=num_classes, **{**options, **overrides})
-    if init != "scratch":
-        _load(model, card, init)
-    return model
+    return {**options, **overrides}
 
 
 def _init(pretrained: bool | str, init: str | None) -> str:

@@ -171,6 +171,13 @@ def save_safetensors(state: Mapping[str, Tensor], path: str | Path, header: Mapp
         ) from error
 
 
+def check_finite(state: Mapping[str, Tensor], source: str) -> None:
+    """Raises `UserInputError` where a tensor holds NaN or infinity; `source` is where they are from."""
+    for key, tensor in state.items():
+        if not bool(tensor.isfinite().all()):
+            raise UserInputError(f"{source}: {key!r} holds numbers that are not finite; take other weights")
+
+
 def load_weights(model: AttentionResNet, source: str | Path | Mapping[str, Any], *, init: str) -> LoadReport:
     """Loads weights into `model`; either all that belong there, or none and an error.
 
@@ -259,7 +266,7 @@ def _compare(model: AttentionResNet, own: Mapping[str, Tensor], state: Mapping[s
 def _not_needed(model: AttentionResNet, key: str, init: str) -> bool:
     """Whether the network leaves out this part of itself: later stages, the classifier, SAMs that it does not reach."""
     if key.startswith("fc."):
-        return model.num_classes is None
+        return not model.num_classes
     match = re.match(r"(attention\.)?layer(\d+)\.(?:(\d+)\.)?", key)
     if match is None or not 1 <= int(match[2]) <= len(model.arch.depths):
         return False

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "train": ("train",),
     "test": ("test",),
     "predict": ("predict",),
+    "explain": ("explain",),
     "check": ("check",),
     "search": ("search",),
     "standalone": ("standalone",),

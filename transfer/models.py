@@ -19,6 +19,7 @@ from backbones import schema
 from backbones.card_store import CardStore, write_card
 from backbones.errors import UserInputError
 from backbones.files import atomic_path, sha256_file
+from backbones.hub import read_folder
 from backbones.model_card import Measured, ModelCard, StoredConfig, TrainingData, UsedBackbone
 from backbones.registry import get_card, shipped_folder, user_folder
 from backbones.weights_file import Weights
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 CHECKPOINTS = (".pth", ".pt", ".safetensors", ".onnx", ".pt2")
 """How names of files end that hold a model, by which they are told from a model's name; the last two are exported."""
 
-_KEPT = ("backbone", "scheme", "init", "seed", "iter", "dataset_meta")
+_KEPT = ("backbone", "scheme", "init", "seed", "iter", "dataset_meta", "domain")
 """What the weights file of a card says of the checkpoint that it was made from, of the checkpoint's `meta`."""
 
 
@@ -55,17 +56,18 @@ def list_models(pattern: str = "*", task: str | None = None) -> list[str]:
 
 
 def get_model_card(name: str | None = None, task: str | None = None) -> ModelCard:
-    """Returns the card of the model called `name`; without a name, of the default model.
+    """Returns the card of the model called `name`, or in a hub's folder; without a name, of the default model.
 
     Raises:
-        UserInputError: unknown name (with close matches), a broken card, a model of another task than `task`; without
-            a name: no default, or defaults of several tasks.
+        UserInputError: a folder that holds no model, unknown name (with close matches), a broken card, a model of
+            another task than `task`; without a name: no default, or defaults of several tasks.
     """
     if task is not None:
         get_task(task, where="models")
     if name is None:
         return _default(task)
-    card = STORE.get(name)
+    is_folder = name not in STORE.files() and Path(name).is_dir()
+    card = read_folder(name, ModelCard) if is_folder else STORE.get(name)
     if task is not None and card.task != task:
         others = ", ".join(list_models(task=task)) or "none yet"
         raise UserInputError(f"model {name!r} is of task {card.task!r}, not of {task!r}, whose models are: {others}")
@@ -143,7 +145,7 @@ def source_of_checkpoint(checkpoint: str | Path) -> Source:
 def _known(config: Config) -> Config:
     from transfer.engine.saved_config import check_known
 
-    get_task(config, where=str(config.filename)).part("predictor")  # importing it fills the registries
+    get_task(config, where=str(config.filename)).load()
     check_known(config)
     return config
 
@@ -195,8 +197,9 @@ def load_model(
     """Loads a trained model, on the best device there is.
 
     Args:
-        name: a name of `list_models`, or the path of a checkpoint that a training wrote or of an exported model
-            (`.onnx`, which runs on the CPU whatever the device); None: the default model.
+        name: a name of `list_models`, the path of a checkpoint that a training wrote, of an exported model (`.onnx`,
+            which runs on the CPU whatever the device), or of a folder that `ean models pack --layout hub` wrote; None:
+            the default model.
         task: refuse a model of another task; without a name, whose default.
         deploy: use the fused copy for inference: the same outputs, in less time.
         device: `cpu`, `cuda`, `cuda:1` or `mps`.

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from backbones.attention.base import Attention, State
+from backbones.compat import guard_torchvision
 from backbones.errors import UserInputError
 
 
@@ -21,15 +22,11 @@ class TimmAttention(Attention):
 
     def __init__(self, channels: int, layer: str, **layer_args: Any) -> None:
         super().__init__(channels)
+        guard_torchvision()  # which timm imports
         try:
             from timm.layers import get_attn
         except ImportError as error:
             raise UserInputError(f"attention 'timm:{layer}' needs timm: pip install timm") from error
-        except RuntimeError as error:  # timm imports torchvision, whose CUDA build does not load beside a CPU torch
-            raise UserInputError(
-                f"attention 'timm:{layer}': timm cannot be imported ({error}); install torch and torchvision of the "
-                "same build, or import transfer.engine first, which mends that"
-            ) from error
         try:
             self.layer = get_attn(layer)(channels, **layer_args)
         except (AssertionError, TypeError) as error:

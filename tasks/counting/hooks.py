@@ -1,4 +1,4 @@
-"""What one sees of a counting run beside its numbers: density images and the curve."""
+"""What a counting run leaves beside its numbers: density images, and what is usual among its training images."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from backbones.files import write_atomically
+from tasks.counting.domain import describe, fit
 from tasks.counting.structures import NOUN
 from tasks.counting.targets import density_map
 from tasks.counting.visualize import ImageArray, panels
@@ -60,6 +61,33 @@ class DensityPictureHook(Hook):
         for inputs, sample in list(zip(data_batch["inputs"], outputs, strict=True))[: self._left]:
             self._left -= 1
             yield str(sample.image_id).replace("/", "_"), draw_sample(inputs.permute(1, 2, 0).cpu().numpy(), sample)
+
+
+@HOOKS.register_module()
+class DomainHook(Hook):
+    """Puts what is usual among the training images into each checkpoint, as `meta["domain"]`.
+
+    By it `predict` tells images that the counter knows nothing of, see `tasks.counting.domain`.
+
+    Args:
+        images: how many of them are looked at, evenly spread, when the first checkpoint is written.
+    """
+
+    def __init__(self, images: int = 400) -> None:
+        self.images = images
+        self._domain: dict[str, Any] | None = None
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        if runner._resume:  # of other checkpoints, the training images were others
+            self._domain = checkpoint["meta"].get("domain")
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        if self._domain is None:
+            dataset = runner.train_dataloader.dataset
+            chosen = np.unique(np.linspace(0, len(dataset) - 1, min(self.images, len(dataset))).round().astype(int))
+            domain = fit([describe(dataset.sample(int(i)).image) for i in chosen])
+            self._domain = domain.plain() if domain else {}
+        checkpoint["meta"]["domain"] = self._domain
 
 
 def draw_sample(image_HW3: ImageArray, sample: Any) -> ImageArray:

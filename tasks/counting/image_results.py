@@ -14,6 +14,7 @@ import torch
 from backbones.errors import RunError
 from backbones.files import write_atomically
 from tasks.counting.density_files import write_density
+from tasks.counting.domain import Domain
 from tasks.counting.locate import locate
 from tasks.counting.regions import Region, grid_counts, grid_outlines, region_count
 from tasks.counting.structures import CrowdSample
@@ -62,7 +63,9 @@ def predict_array(model: torch.nn.Module, image_HW3: np.ndarray) -> CrowdSample:
     return model.test_step({"inputs": [inputs], "data_samples": [sample]})[0].cpu()
 
 
-def image_result(model: torch.nn.Module, path: Path, folder: Path, stem: str, wanted: Wanted) -> dict[str, Any]:
+def image_result(
+    model: torch.nn.Module, path: Path, folder: Path, stem: str, wanted: Wanted, domain: Domain | None = None
+) -> dict[str, Any]:
     """Predicts one image file, writes its files into `folder`, and returns its row.
 
     Raises:
@@ -74,6 +77,8 @@ def image_result(model: torch.nn.Module, path: Path, folder: Path, stem: str, wa
     height, width = image_HW3.shape[:2]
     row: dict[str, Any] = {"image": shown_path(path), **count(sample, path, wanted)}
     row |= {"width": width, "height": height, "tiles": list(sample.tiles)}
+    if domain:
+        row["novelty"] = round(domain.novelty(image_HW3), 3)
     density_hw, points_xy = sample.pred_density[0].numpy(), None
     if wanted.points:
         points_xy = locate(density_hw, sample.stride, shape_hw=(height, width))

@@ -22,7 +22,7 @@ from transfer.engine.outputs import Results, checked_folder, unique_stems
 
 __all__ = ["predict", "predict_array", "summary"]
 
-COLUMNS = ("image", "count", "width", "height", "overlay")
+COLUMNS = ("image", "count", "width", "height", "overlay", "novelty")
 
 
 def predict(
@@ -65,7 +65,8 @@ def predict(
     Returns:
         What `predictions.json` holds: `config`, `checkpoint`, `checkpoint_sha256`, `deployed`, `noun`, `predictions`,
         `videos` where there are any, `failed` (a list of `image` and `reason`), `complete`. A prediction has `image`,
-        `count`, `width`, `height`, `tiles` and, where wanted, `overlay`, `regions` (counts by name), `grid` (rows of
+        `count`, `width`, `height`, `tiles`, `novelty` (of images; where the checkpoint knows what it was trained on;
+        above 1 the image is unlike that) and, where wanted, `overlay`, `regions` (counts by name), `grid` (rows of
         counts), `points`, `density`, `density_png`. For a video's see `tasks.counting.video_results.predict_video`.
 
     Raises:
@@ -88,13 +89,14 @@ def predict(
     named = list(zip(paths, unique_stems(paths), strict=True))
     images, videos = ([one for one in named if _is_video(one[0]) is kind] for kind in (False, True))
     _check(wanted, some_videos=bool(videos))
-    model: Any = load(config, checkpoint, deploy=deploy).network
+    predictor = load(config, checkpoint, deploy=deploy)
+    model: Any = predictor.network
     header = {**provenance(config, checkpoint, deployed=deploy), "noun": model.noun}
     with Results(folder, header, [*COLUMNS, *wanted.columns] if images else ()) as results:
         with progress("images", len(images)) as show:
             for done, (path, stem) in enumerate(images, start=1):
                 with results.attempt(path):
-                    row = image_result(model, path, folder, stem, wanted)
+                    row = image_result(model, path, folder, stem, wanted, predictor.domain)
                     results.add(row, columns=wanted.cells_of(row))
                 show(done)
         for path, stem in videos:
@@ -112,7 +114,18 @@ def summary(record: dict[str, Any]) -> list[str]:
         f"{row['frames']:,} frames"
         for row in record.get("videos", ())
     ]
-    return images + videos
+    return images + videos + _warning(record["predictions"])
+
+
+def _warning(rows: Sequence[dict[str, Any]]) -> list[str]:
+    unlike = [row["image"] for row in rows if row.get("novelty", 0) > 1]
+    if not unlike:
+        return []
+    named = ", ".join(unlike[:3]) + (", ..." if len(unlike) > 3 else "")
+    return [
+        f"warning: {len(unlike)} of {len(rows)} images are unlike those that the model was trained on ({named}): "
+        "do not trust their counts"
+    ]
 
 
 def _regions(row: dict[str, Any]) -> str:

@@ -13,11 +13,12 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
 
+from tasks.counting.domain import Domain, read
 from tasks.counting.image_results import predict_array
 from tasks.counting.locate import locate
 from transfer.deploy import deploy as deployed_copy
 from transfer.engine.config_check import scope_of
-from transfer.engine.inference import load_model
+from transfer.engine.inference import checkpoint_meta, load_model
 
 MAX_PIXELS = 8_000_000
 """Larger images are predicted in tiles where the config says nothing: without tiles, memory grows with the image."""
@@ -34,6 +35,8 @@ class Counted:
         size: (height, width) of the image.
         noun: what is counted, such as `"people"`.
         tiles: (rows, columns) that the image was predicted in, (1, 1) as a whole.
+        novelty: how unlike the training images it is, from 0; above 1 the count is not to be trusted. None where the
+            weights do not say what they were trained on.
     """
 
     count: float
@@ -42,6 +45,7 @@ class Counted:
     size: tuple[int, int]
     noun: str
     tiles: tuple[int, int] = (1, 1)
+    novelty: float | None = None
 
     @cached_property
     def points(self) -> NDArray[np.float64]:
@@ -51,9 +55,10 @@ class Counted:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A counter for evaluation, on its device."""
+    """A counter for evaluation, on its device, and what is usual among the images that it was trained on."""
 
     network: torch.nn.Module
+    domain: Domain | None = None
 
 
 def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Predictor:
@@ -62,7 +67,8 @@ def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Pre
         network: Any = load_model(config, checkpoint)
     if network.max_pixels is None:
         network.max_pixels = MAX_PIXELS
-    return Predictor(deployed_copy(network) if deploy else network)
+    domain = read(checkpoint_meta(checkpoint))
+    return Predictor(deployed_copy(network) if deploy else network, domain)
 
 
 def predict_image(predictor: Predictor, image_HW3: NDArray[np.uint8]) -> Counted:
@@ -77,4 +83,5 @@ def predict_image(predictor: Predictor, image_HW3: NDArray[np.uint8]) -> Counted
         size=(height, width),
         noun=sample.noun,
         tiles=(rows, columns),
+        novelty=predictor.domain and predictor.domain.novelty(image_HW3),
     )

@@ -181,6 +181,45 @@ def test_a_pack_is_taken_back(command, own):
     assert {name: (own / name).read_bytes() for name in files(own)} == before
 
 
+def test_a_hubs_folder_predicts_and_is_taken_back(command, own):
+    save("tiny", COUNTER)
+    command("models.py", "register", "tiny.pth", "--name", "tiny", "--trained-on", "noise", "--licence", "MIT")
+    before = {name: (own / name).read_bytes() for name in files(own)}
+    expected = transfer.load_model("tiny").predict("a.png")
+    assert command("models.py", "pack", "tiny", "hub", "--layout", "hub").returncode == 0
+    assert files(Path("hub")) == ["README.md", "card.toml", "config.json", "model.safetensors"]
+    assert command("models.py", "remove", "tiny").returncode == 0
+    model = transfer.load_model("hub", task="counting")
+    assert model.card.name == "tiny" and np.array_equal(model.predict("a.png").density, expected.density)
+    done = command("predict.py", "--model", "hub", "a.png", "--out", "out")
+    assert done.returncode == 0 and only()["count"] == pytest.approx(expected.count, abs=0.01), done.stderr
+    assert command("models.py", "verify", "hub").returncode == 0
+    assert command("models.py", "register", "hub").returncode == 0
+    assert {name: (own / name).read_bytes() for name in files(own)} == before
+
+
+def test_a_registered_name_is_no_folder(command, own):
+    save("tiny", COUNTER)
+    command("models.py", "register", "tiny.pth", "--name", "tiny")
+    Path("tiny").mkdir()
+    assert transfer.load_model("tiny").card.path.parent == own
+    with pytest.raises(UserInputError, match=r"holds no config.json; expected a folder that"):
+        transfer.load_model("./tiny")
+
+
+def test_a_hubs_folder_of_another_task_or_kind_is_refused(command, own):
+    save("tiny", COUNTER)
+    command("models.py", "register", "tiny.pth", "--name", "tiny")
+    command("models.py", "pack", "tiny", "hub", "--layout", "hub")
+    with pytest.raises(UserInputError, match="is of task 'counting', not of 'segmentation'"):
+        transfer.load_model("hub", task="segmentation")
+    command("backbones.py", "pack", "resnet38_share_ean_se", "net", "--layout", "hub")
+    with pytest.raises(UserInputError, match="net: holds a backbone, expected a model"):
+        transfer.load_model("net")
+    done = command("backbones.py", "register", "hub")
+    assert done.returncode == 2 and "hub: holds a model, expected a backbone" in done.stderr
+
+
 def test_verify_finds_what_does_not_hold(command, own):
     save("tiny", COUNTER)
     command("models.py", "register", "tiny.pth", "--name", "tiny")

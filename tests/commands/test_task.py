@@ -25,6 +25,10 @@ PARTS = {
         "predict_image": (["predictor", "image_HW3"], {}),
     },
     "export": {"graph": (["predictor"], {}), "network": (["model"], {})},
+    "explain": {
+        "load": (["config", "checkpoint"], {}),
+        "view": (["explainer", "image_HW3"], {"target": None, "region": None}),
+    },
     "scenes": {"write_scenes": (["out", 4, 0, 0.5], {"progress": print})},
 }
 """The calls that commands make: functions of each part, with positional and keyword arguments."""

@@ -122,6 +122,19 @@ def test_per_image_results_and_csv(tmp_path):
     assert len(worst) == 3 and abs(worst[0]["error"]) == max(abs(row["error"]) for row in metric.per_image)
 
 
+def test_intervals_are_those_of_images_drawn_again():
+    metric, rng = CrowdMetric(), np.random.default_rng(3)
+    metrics = evaluate(metric, make_samples(40))
+    pred, gt = (np.array([row[key] for row in metric.per_image], float) for key in ("pred", "gt"))
+    chosen = rng.integers(0, 40, (4000, 40))
+    drawn = np.array([[figure(pred[i], gt[i]) for figure in (mae, mse, nae)] for i in chosen])
+    for name, values in zip(("mae", "mse", "nae"), drawn.T, strict=True):
+        expected = np.percentile(values, (2.5, 97.5))
+        low, high = metric.intervals[name]
+        assert (low, high) == pytest.approx(tuple(expected), abs=0.06 * np.ptp(expected))
+        assert low < metrics[name] < high
+
+
 def test_localisation_is_scored_over_all_images_together():
     """Maps of known points: what the pure functions say of them, summed over the images."""
     samples, counts = make_samples(), {4: [], 8: []}

@@ -1,7 +1,6 @@
 """Each guard does its work, and does no more."""
 
 import importlib.machinery
-import importlib.util
 import subprocess
 import sys
 import types
@@ -28,27 +27,6 @@ def test_mmseg_models_import_with_mmcv_lite_and_the_missing_operator_says_so():
     assert "mmcv._ext" not in sys.modules
     with pytest.raises(RuntimeError, match="nms is compiled code that mmcv-lite lacks: install mmcv"):
         mmcv.ops.nms(torch.rand(3, 4), torch.rand(3), 0.5)
-
-
-def test_torchvision_imports_whatever_build_it_is():
-    if importlib.util.find_spec("torchvision") is None:
-        pytest.skip("torchvision is not installed")
-    import torchvision.transforms.v2
-
-    assert len(torchvision.models.list_models()) > 50
-
-
-@pytest.mark.parametrize("version, declares", [("0.28.0+cpu", False), ("0.28.0", False), ("0.28.0+cu130", True)])
-def test_schemas_are_declared_only_beside_a_cuda_build(tmp_path, monkeypatch, version, declares):
-    file = tmp_path / "version.py"
-    file.write_text(f"__version__ = '{version}'\n")
-    defined = []
-    library = types.SimpleNamespace(define=defined.append)
-    monkeypatch.setattr(torch.library, "Library", lambda *args: library)
-    monkeypatch.setattr(torch.version, "cuda", None)
-    monkeypatch.setattr(compat, "_held", [])
-    assert compat.declare_torchvision_ops(file) is declares
-    assert [text.partition("(")[0] for text in defined] == (["nms", "qnms"] if declares else [])
 
 
 def test_foreign_checkpoint_is_read_without_its_histories(tmp_path):

@@ -28,8 +28,8 @@ def reference(pairs, classes):
     return 100 * iou, 100 * accuracy, 100 * hit.sum() / matrix.sum()
 
 
-def measured(pairs, names, batch=2):
-    metric = SegmentationMetric()
+def measured(pairs, names, batch=2, metric=None):
+    metric = metric or SegmentationMetric()
     metric.dataset_meta = {"classes": names}
     samples = [
         {"pred_sem_seg": {"data": torch.from_numpy(p)[None]}, "gt_sem_seg": {"data": torch.from_numpy(t)[None]}}
@@ -91,3 +91,30 @@ def test_figures_on_real_masks(real_data):
     moved = [np.roll(np.where(mask == 255, 0, mask), (3, -5), (0, 1)) for mask in masks]
     result = compare(list(zip(moved, masks, strict=True)), VOC_CLASSES)
     assert 40 < result["miou"] < 95
+
+
+def test_intervals_are_those_of_images_drawn_again():
+    rng = np.random.default_rng(1)
+    pairs = []
+    for share in np.linspace(0.5, 1, 20):  # images that are predicted better and better
+        truth = rng.integers(0, 3, (8, 8))
+        pairs.append((np.where(rng.random(truth.shape) < share, truth, 0).astype(np.int64), truth))
+    metric = SegmentationMetric()
+    measured(pairs, ("a", "b", "c"), metric=metric)
+    areas = [confusion([pair], 3) for pair in pairs]
+    drawn = []
+    for _ in range(2000):
+        matrix = sum(areas[i] for i in rng.integers(0, 20, 20))
+        hit = np.diag(matrix)
+        drawn.append((100 * (hit / (matrix.sum(0) + matrix.sum(1) - hit)).mean(), 100 * hit.sum() / matrix.sum()))
+    expected = np.percentile(drawn, (2.5, 97.5), axis=0).T
+    assert metric.intervals["miou"] == pytest.approx(expected[0], abs=0.6)
+    assert metric.intervals["aacc"] == pytest.approx(expected[1], abs=0.6)
+    assert expected[0][1] - expected[0][0] > 3
+
+
+def test_the_interval_of_one_image_is_a_point():
+    truth = np.array([[0, 1], [1, 1]])
+    metric = SegmentationMetric()
+    found = measured([(truth, truth)], ("a", "b", "absent"), metric=metric)
+    assert metric.intervals["miou"] == (found["miou"], found["miou"]) == (100, 100)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backbones.arch import get_arch
-from backbones.archive import unpack
+from backbones.archive import pack, unpack
 from backbones.card import BackboneCard
 from backbones.card_store import Card
+from backbones.hub import read_folder
+from backbones.hub_pack import pack_folder
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -75,16 +77,6 @@ def _count(card: BackboneCard) -> str:
     return f"{card.parameters.count:,} ({classes}{', convolutions with bias' if card.parameters.conv_bias else ''})"
 
 
-def drawing(card: BackboneCard) -> list[str]:
-    """A line a stage: one sign a block, filled where it is connected."""
-    lines = [f"scheme {card.scheme} ({card.scheme.connected} of {card.scheme.total} blocks connected)"]
-    channels = get_arch(card.arch).channels
-    for number, (bits, width) in enumerate(zip(card.scheme.stages, channels, strict=True), 1):
-        blocks = " ".join("■" if bit else "□" for bit in bits)
-        lines.append(f"  layer{number}  {width:5} channels  {blocks}  {sum(bits)}/{len(bits)}")
-    return lines
-
-
 def table_of_figures(title: str, rows: Iterable[tuple[str, str, str]]) -> Table:
     """A table with the data, the figures and the source of each row."""
     table = new_table(title, "figures", "source")
@@ -101,20 +93,33 @@ def say_problems(lines: Iterable[str]) -> int:
     return 2 if lines else 0
 
 
-@contextmanager
-def unpacked(source: str, read: Callable[[str], Card], parse: Callable[[str, Path], Card]) -> Iterator[Card]:
-    """The card that a file is, or that a pack holds; inside, its weights are there.
+def add_pack(command: argparse.ArgumentParser) -> None:
+    """`NAME OUT --layout`, which `packed` reads."""
+    command.add_argument("name")
+    command.add_argument("out", metavar="OUT.zip|OUT.tar|FOLDER")
+    command.add_argument(
+        "--layout",
+        choices=("archive", "hub"),
+        default="archive",
+        help="hub: a folder with README.md, config.json and model.safetensors, as model hubs have it",
+    )
 
-    Args:
-        source: a card's TOML file, or an archive of `pack`.
-        read: reads the one.
-        parse: reads the text of the other.
-    """
-    if Path(source).suffix == ".toml":
-        yield read(source)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield unpack(source, Path(folder), parse)
+
+def packed(card: Card, args: argparse.Namespace) -> Path:
+    """Writes what `add_pack` was told to."""
+    return pack_folder(card, args.out) if args.layout == "hub" else pack(card, args.out)
+
+
+@contextmanager
+def unpacked(source: str, kind: type[Card]) -> Iterator[Card]:
+    """The card that a file is, or that a pack or a hub's folder holds; inside, its weights are there."""
+    if Path(source).is_dir():
+        yield read_folder(source, kind)
+    elif Path(source).suffix == ".toml":
+        yield kind.read(source)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield unpack(source, Path(folder), kind.parse)
 
 
 def new_table(*columns: str) -> Table:

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backbones.arch import get_arch
-from backbones.archive import SUFFIXES, pack
+from backbones.archive import SUFFIXES
 from backbones.card import INPUTS, KINDS, SHARING, BackboneCard, Figures, Provenance, known_attentions
+from backbones.drawing import draw_backbone, scheme_lines
 from backbones.errors import UserInputError
+from backbones.hub import CARD
 from backbones.registry import STORE, get_card, list_backbones, register_backbone, remove_backbone
 from backbones.scheme import ConnectionScheme
 from transfer.commands._cards import (
+    add_pack,
     card_row,
-    drawing,
     facts,
     listing,
     new_table,
+    packed,
     print_table,
     say_problems,
     table_of_figures,
@@ -36,7 +39,7 @@ TEXTS = {
     "register": "add a backbone to your own cards",
     "remove": "delete one of your own cards and its weights",
     "fetch": "download weights; the only command that uses the network",
-    "pack": "write a card and its weights into one archive, which `register` takes back",
+    "pack": "write a card and its weights into one archive or a folder for a hub, which `register` takes back",
 }
 """What each command does, in a line."""
 
@@ -78,9 +81,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     command.add_argument("--url", help="download this file instead")
     command.add_argument("--sha256", help="its hash, where the file's name holds none")
 
-    command = add("pack", run_pack)
-    command.add_argument("name")
-    command.add_argument("out", metavar="OUT.zip|OUT.tar")
+    add_pack(add("pack", run_pack))
     return parser.parse_args(argv)
 
 
@@ -88,7 +89,7 @@ def _add_register(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "source",
         nargs="?",
-        metavar="CARD.toml|PACK.zip|PACK.tar|WORK_DIR",
+        metavar="CARD.toml|PACK.zip|PACK.tar|FOLDER|WORK_DIR",
         help="a card, a pack, or the work directory of a finished search",
     )
     command.add_argument("--name", help="arch.tag, such as resnet50_share_ean_se.mine")
@@ -125,13 +126,12 @@ def run_show(args: argparse.Namespace) -> int:
     """The whole card."""
     card = get_card(args.name)
     if args.picture:
-        from backbones.drawing import draw_backbone
-
         draw_backbone(card, args.picture)
     if args.json:
         print(json.dumps(card.to_dict() | {"path": str(card.path)}, indent=2))
         return 0
-    print("\n".join([card.name, card.summary, "", *facts(card), "", *drawing(card), ""]))
+    drawing = scheme_lines(card.scheme, get_arch(card.arch).channels)
+    print("\n".join([card.name, card.summary, "", *facts(card), "", *drawing, ""]))
     for title, entries in (("published", card.published), ("measured with this code", card.measured)):
         if entries:
             print_table(table_of_figures(title, map(_figures_row, entries)))
@@ -172,7 +172,7 @@ _NETWORK = ("arch", "attention", "attention_args", "sharing", "provenance", "sou
 
 def run_register(args: argparse.Namespace) -> int:
     """From a card, a pack, the work directory of a search, or the options."""
-    if args.source is not None and Path(args.source).is_dir():
+    if args.source is not None and Path(args.source).is_dir() and not (Path(args.source) / CARD).exists():
         return _registered(_card_of_search(args))
     if args.training is not None:
         raise UserInputError("register: --run chooses one of a search's networks, expected its work directory")
@@ -215,13 +215,14 @@ def _refuse_beside(args: argparse.Namespace, options: tuple[str, ...]) -> None:
 def _given_card(args: argparse.Namespace) -> Iterator[BackboneCard]:
     if args.source is None:
         yield _card_from_options(args)
-    elif Path(args.source).suffix not in (".toml", *SUFFIXES):
+    elif Path(args.source).suffix not in (".toml", *SUFFIXES) and not Path(args.source).is_dir():
         raise UserInputError(
-            f"{args.source}: expected a card (.toml) or a pack ({', '.join(SUFFIXES)}), or the folder of a search"
+            f"{args.source}: expected a card (.toml) or a pack ({', '.join(SUFFIXES)}, or a hub's folder), or the "
+            "folder of a search"
         )
     else:
         _refuse_beside(args, ("name", "scheme", *_NETWORK))
-        with unpacked(args.source, BackboneCard.read, BackboneCard.parse) as card:
+        with unpacked(args.source, BackboneCard) as card:
             yield card
 
 
@@ -297,7 +298,7 @@ def _progress() -> Iterator[Any]:
 
 def run_pack(args: argparse.Namespace) -> int:
     """Card and weights together."""
-    print(f"wrote {pack(get_card(args.name), args.out)}")
+    print(f"wrote {packed(get_card(args.name), args)}")
     return 0
 
 

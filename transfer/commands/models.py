@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from backbones.archive import SUFFIXES, pack
+from backbones.archive import SUFFIXES
 from backbones.errors import UserInputError
 from backbones.model_card import Measured, ModelCard, TrainingData
-from transfer.commands._cards import new_table, print_table, say_problems, table_of_figures, unpacked
+from transfer.commands._cards import add_pack, new_table, packed, print_table, say_problems, table_of_figures, unpacked
 from transfer.models import STORE, get_model_card, list_models, register_card, register_model, verify_model
 
 TEXTS = {
@@ -19,7 +19,7 @@ TEXTS = {
     "verify": "check the weights' sha256, build the model and load them",
     "register": "make a model of a training's checkpoint, or take in a card or a pack",
     "remove": "delete one of your own models",
-    "pack": "write a card and its weights into one archive, which `register` takes back",
+    "pack": "write a card and its weights into one archive or a folder for a hub, which `register` takes back",
 }
 """What each command does, in a line."""
 
@@ -53,9 +53,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     command = add("remove", run_remove)
     command.add_argument("name")
 
-    command = add("pack", run_pack)
-    command.add_argument("name")
-    command.add_argument("out", metavar="OUT.zip|OUT.tar")
+    add_pack(add("pack", run_pack))
     return parser.parse_args(argv)
 
 
@@ -64,7 +62,7 @@ def _add_register(command: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         metavar="[CONFIG] CHECKPOINT",
-        help="checkpoint of a training, behind its config where it holds none; or CARD.toml, PACK.zip or PACK.tar",
+        help="checkpoint of a training, behind its config where it holds none; card (.toml); pack (.zip, .tar, folder)",
     )
     command.add_argument("--name", help="such as shha_r38_ean_se")
     command.add_argument("--summary", help="one line")
@@ -160,7 +158,9 @@ def run_verify(args: argparse.Namespace) -> int:
     """A row for each card; status 2 where one does not hold."""
     if args.all == (args.name is not None):
         raise UserInputError("verify: expected the name of one model, or --all")
-    problems = {name: _problem(name) for name in (list_models() if args.all else [get_model_card(args.name).name])}
+    if not args.all:
+        get_model_card(args.name)  # an unknown name is no row
+    problems = {name: _problem(name) for name in (list_models() if args.all else [args.name])}
     table = new_table("name", "result")
     for name, problem in problems.items():
         table.add_row(name, problem or "ok")
@@ -189,9 +189,9 @@ def run_register(args: argparse.Namespace) -> int:
     *before, last = args.sources
     if len(before) > 1:
         raise UserInputError(f"register: {' '.join(args.sources)}: expected CHECKPOINT, or CONFIG CHECKPOINT")
-    if Path(last).suffix in (".toml", *SUFFIXES):
+    if Path(last).suffix in (".toml", *SUFFIXES) or Path(last).is_dir():
         _refuse_beside(args, last)
-        with unpacked(last, ModelCard.read, ModelCard.parse) as given:
+        with unpacked(last, ModelCard) as given:
             card = register_card(given, args.into)
     else:
         card = _registered(args, last, *before)
@@ -225,7 +225,7 @@ def run_remove(args: argparse.Namespace) -> int:
 
 def run_pack(args: argparse.Namespace) -> int:
     """Card and weights together."""
-    print(f"wrote {pack(get_model_card(args.name), args.out)}")
+    print(f"wrote {packed(get_model_card(args.name), args)}")
     return 0
 
 

@@ -64,6 +64,8 @@ def main(argv: list[str] | None = None) -> int:
     choose_device(args.device)
     record = module.predict(model.config, model.checkpoint, model.inputs, out=args.out, **options)
     print(json.dumps(record, indent=2) if args.json else "\n".join(module.summary(record)), flush=True)
+    if words := model.config.get("trained_on"):
+        print(f"note: this model was trained on {words}", file=sys.stderr)
     for line in report_failures(record):
         print("error:", line, file=sys.stderr)
     return WRONG_INPUT if record["failed"] else 0

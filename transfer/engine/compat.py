@@ -1,7 +1,7 @@
-"""Guards against what the supported versions of the surroundings get wrong: all of them, here and nowhere else.
+"""Guards against what the supported versions of OpenMMLab get wrong; that of torchvision is in `backbones.compat`.
 
-Each guard names the upstream version that makes it unnecessary. `install` costs next to nothing: it puts two import
-finders in place, and a guard acts only when the package that needs it is imported. No guard imports mmsegmentation.
+Each guard names the upstream version that makes it unnecessary. `install` costs next to nothing: it puts import finders
+in place, and a guard acts only when the package that needs it is imported. No guard imports mmsegmentation.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any
 
 import torch
 
+from backbones.compat import guard_torchvision
 from backbones.errors import RunError, UserInputError
-
-_held: list[Any] = []  # torch.library.Library undoes its definitions when it is collected
 
 
 def install() -> None:
     """Puts all guards in place; calling it again changes nothing."""
+    guard_torchvision()
     if not any(isinstance(finder, _GuardFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _GuardFinder())
         sys.meta_path.append(_PkgResourcesFinder())
@@ -34,13 +34,11 @@ def install() -> None:
 
 
 class _GuardFinder:
-    """Acts at the import of `mmcv.ops` and of `torchvision`, and leaves every other import alone."""
+    """Acts at the import of `mmcv.ops`, and leaves every other import alone."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name == "torchvision":
-            declare_torchvision_ops()
         if name != "mmcv.ops" or importlib.machinery.PathFinder.find_spec("mmcv._ext", path) is not None:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
@@ -89,38 +87,7 @@ class _MissingOps(types.ModuleType):
         return missing
 
 
-# ---- guard 2: a CUDA build of torchvision beside a CPU build of torch. Unnecessary once torchvision declares its
-# schemas in Python, not in the library that fails to load (not done up to 0.28), or where both come from one index.
-
-
-def declare_torchvision_ops(version_file: Path | None = None) -> bool:
-    """Declares `torchvision::nms` and `::qnms`, whose absence makes `import torchvision` fail; returns whether it did.
-
-    Models, transforms and `roi_align`'s Python path then work; `ops.nms` itself still says that it has no kernel.
-
-    Args:
-        version_file: torchvision's `version.py`, read without importing the package; default the installed one.
-    """
-    if torch.version.cuda is not None or _held or not _built_for_cuda(version_file):
-        return False
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _held.append(library)
-    return True
-
-
-def _built_for_cuda(version_file: Path | None) -> bool:
-    if version_file is None:
-        spec = importlib.machinery.PathFinder.find_spec("torchvision")
-        if spec is None or spec.origin is None:
-            return False
-        version_file = Path(spec.origin).with_name("version.py")
-    text = version_file.read_text() if version_file.is_file() else ""
-    return re.search(r"^__version__ = '[^']*\+cu\d", text, re.MULTILINE) is not None
-
-
-# ---- guard 3: checkpoints of OpenMMLab. Unnecessary with a mmengine after 0.10.7 that writes plain values (its
+# ---- guard 2: checkpoints of OpenMMLab. Unnecessary with a mmengine after 0.10.7 that writes plain values (its
 # checkpoints pickle `HistoryBuffer`, which torch >= 2.6 refuses by default).
 
 
@@ -190,7 +157,7 @@ def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict
     return checkpoint
 
 
-# ---- guard 4: setuptools from 81 on ships no pkg_resources, which mmengine 0.10.7 imports to find the package of
+# ---- guard 3: setuptools from 81 on ships no pkg_resources, which mmengine 0.10.7 imports to find the package of
 # `_base_ = "mmseg::..."`. Unnecessary with a mmengine that asks importlib.metadata.
 
 

@@ -49,8 +49,9 @@ def evaluate(
         deploy: test the model's fused copy, see `transfer.deploy.deploy`.
 
     Returns:
-        `metrics`, `config`, `checkpoint`, `checkpoint_sha256`, `data` (the data set's metainfo), `init`, `backbone`,
-        `scheme`, `seed`, `iter`, `tta`, `deployed`, `versions`, `command`.
+        `metrics`, `intervals` (95 %, of the metrics that have one), `config`, `checkpoint`, `checkpoint_sha256`, `data`
+        (the data set's metainfo), `init`, `backbone`, `scheme`, `seed`, `iter`, `tta`, `deployed`, `versions` and
+        `command`.
 
     Raises:
         UserInputError: the checkpoint is missing, unreadable or of another model; `tta` where the config has none;
@@ -75,11 +76,21 @@ def evaluate(
             runner.register_hook(DeployHook())
         metrics = runner.test()
         circumstances = {"tta": tta, "deployed": deploy}
-        record = {"metrics": metrics, **circumstances, **describe(runner, config, checkpoint, meta, backbone)}
+        record = {
+            "metrics": metrics,
+            "intervals": _intervals(runner),
+            **circumstances,
+            **describe(runner, config, checkpoint, meta, backbone),
+        }
         if out is not None and runner.rank == 0:
             write_json(out, record)
         say(metric_line(numbers(metrics)))
     return record
+
+
+def _intervals(runner: Any) -> dict[str, Any]:
+    found = [getattr(metric, "intervals", {}) for metric in runner.test_evaluator.metrics]
+    return {name: interval for intervals in found for name, interval in intervals.items()}
 
 
 class DeployHook(Hook):

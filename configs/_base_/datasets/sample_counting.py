@@ -8,6 +8,11 @@ train_pipeline = [
     dict(type="DensityTarget", stride=8, sigma=8.0),
     dict(type="PackCrowd"),
 ]
-train_dataloader = dict(num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline, cache_images=True))
-val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root))
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    dataset=dict(data_root=data_root, val_ratio=0.25, pipeline=train_pipeline, cache_images=True),
+)
+val_dataloader = dict(dataset=dict(data_root=data_root, val_ratio=0.25))
+test_dataloader = dict(dataset=dict(data_root=data_root))
 del data_root, train_pipeline  # of no use to --cfg-options: each loader has its own keys

@@ -25,5 +25,6 @@ custom_hooks = [
     dict(type="EMAHook", ema_type="MomentumAnnealingEMA", momentum=0.005, gamma=5, update_buffers=True),
     dict(type="DensityPictureHook", images=3),
     dict(type="CurvePictureHook"),
+    dict(type="DomainHook"),
 ]
 del max_iters, warm_up  # of no use to --cfg-options: the schedule's parts have their own keys

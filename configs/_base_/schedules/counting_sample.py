@@ -1,7 +1,7 @@
 # A few minutes on two cores; ours.
-max_iters = 300
+max_iters = 400
 warm_up = 9
-train_cfg = dict(type="ResumableTrainLoop", max_iters=max_iters, val_interval=60)
+train_cfg = dict(type="ResumableTrainLoop", max_iters=max_iters, val_interval=100)
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=0.001, weight_decay=0.01),
@@ -16,11 +16,12 @@ param_scheduler = [
 # `save_best` looks at the validation pictures, never at the test set. Validation sees the averaged weights, and they
 # are what a checkpoint's `state_dict` holds.
 default_hooks = dict(
-    checkpoint=dict(type="PlainCheckpointHook", interval=60, max_keep_ckpts=1, save_best="mae", rule="less"),
+    checkpoint=dict(type="PlainCheckpointHook", interval=100, max_keep_ckpts=1, save_best="mae", rule="less"),
 )
 custom_hooks = [
     dict(type="EMAHook", ema_type="MomentumAnnealingEMA", gamma=5, momentum=0.02, update_buffers=True),
     dict(type="DensityPictureHook", images=3, test_images=8),
     dict(type="CurvePictureHook"),
+    dict(type="DomainHook"),
 ]
 del max_iters, warm_up  # of no use to --cfg-options: the schedule's parts have their own keys
