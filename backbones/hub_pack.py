@@ -92,7 +92,7 @@ def _front(card: BackboneCard | ModelCard) -> dict[str, Any]:
     if licence.lower() not in _LICENCES:
         front = {"license": "unknown"} if licence == "unstated" else {"license": "other", "license_name": licence}
     if isinstance(card, BackboneCard):
-        found = [(entry.data, entry.values) for entry in card.measured]
+        found = [(entry.data, entry.values) for entry in card.measured if set(entry.values) - {"macs_billion"}]
         more = {"library_name": "timm", "pipeline_tag": "image-feature-extraction"}
         tags, data = ["timm", "resnet", *([card.attention] if card.attention else [])], [name for name, _ in found]
     else:

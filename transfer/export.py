@@ -26,6 +26,7 @@ from backbones.errors import UserInputError
 from backbones.files import sha256_file, write_atomically
 from backbones.registry import get_card
 from transfer.deploy.exportable import exportable
+from transfer.engine.inference import checkpoint_meta
 from transfer.engine.onnx_file import INPUT, KEY, OnnxModel, record_of, require
 from transfer.models import Source
 from transfer.task import get_task
@@ -35,6 +36,9 @@ FORMATS = ("onnx", "pt2", "safetensors")
 
 TOLERANCE = 1e-3
 """Of the largest value of an output: rounding stays far below, a layer that is bound to the traced size far above."""
+
+
+_BOUND = "give --size HxW if a layer of the model is bound to one size"
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,9 @@ def check_out(out: str | Path, format: str | None, size: tuple[int, int] | None)
 
 
 def _provenance(source: Source) -> dict[str, Any]:
+    domain = checkpoint_meta(source.checkpoint).get("domain")
     return {
+        **({} if domain is None else {"domain": domain}),
         "model": source.card.name if source.card else Path(source.checkpoint).name,
         "checkpoint_sha256": sha256_file(source.checkpoint),
         "toolkit": _toolkit(),
@@ -306,16 +312,17 @@ def _compare(
     worst = 0.0
     for shape in sizes:
         images = _images(shape)
-        with torch.no_grad():
-            pairs = list(zip(run(images), model.module.eval()(images), model.outputs, strict=True))
-        least = float(pairs[0][1].abs().max())  # of the density: a count is a sum, whose terms may cancel
-        for given, expected, name in pairs:
-            error = _difference(given, expected, least)
+        where = f"{out}: not written: for {shape[0]} image(s) of {shape[1]}x{shape[2]}"
+        try:
+            with torch.no_grad():
+                found, expected = run(images), model.module.eval()(images)
+        except (UserInputError, RuntimeError) as failure:
+            raise UserInputError(f"{where} it does not run; {_BOUND} ({_first_line(failure)})") from failure
+        least = float(expected[0].abs().max())  # of the density: a count is a sum, whose terms may cancel
+        for name, given, wanted in zip(model.outputs, found, expected, strict=True):
+            error = _difference(given, wanted, least)
             if not error <= TOLERANCE:
-                raise UserInputError(
-                    f"{out}: not written: for {shape[0]} image(s) of {shape[1]}x{shape[2]} its {name!r} is off by "
-                    f"{error:.2g} of the largest value; give --size HxW if a layer of the model is bound to one size"
-                )
+                raise UserInputError(f"{where} its {name!r} is off by {error:.2g} of the largest value; {_BOUND}")
             worst = max(worst, error)
     return worst
 

@@ -86,6 +86,8 @@ def _models(words: Sequence[str], names: Sequence[str], options: Sequence[str]) 
 
     rest = iter([*words, *names] or [get_model_card().name])
     for word in rest:
+        if word.endswith((".onnx", ".pt2")):
+            raise UserInputError(f"{word}: exported, has no gradients; give the checkpoint that it was made from")
         if word.endswith(".py"):
             checkpoint = next(rest, "")
             if not checkpoint.endswith(CHECKPOINTS):
