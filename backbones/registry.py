@@ -244,9 +244,16 @@ def count_macs(card: BackboneCard) -> int:
     Of the network as `create_backbone(name)` builds it, up to its last feature map: a classifier is not counted.
 
     Raises:
-        UserInputError: the card does not build.
+        UserInputError: the card does not build, or its network takes no image of that size.
     """
-    return macs.count(_without_memory(card), card.input.size)
+    model, size = _without_memory(card), card.input.size
+    try:
+        return macs.count(model, size)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise UserInputError(
+            f"backbone {card.name!r}: its network does not run on an image of {size} px (key 'input.size'): "
+            f"{type(error).__name__} {error}"
+        ) from error
 
 
 def _without_memory(card: BackboneCard, **options: Any) -> AttentionResNet:

@@ -54,7 +54,8 @@ def verify_card(card: BackboneCard) -> Verification:
     expected, expected_macs = None if card.parameters is None else card.parameters.count, macs.on_card(card)
     counted = counted_macs = None
     try:
-        counted, counted_macs = count_parameters(card), count_macs(card)
+        counted = count_parameters(card)
+        counted_macs = count_macs(card)
     except UserInputError as error:
         problems.append(str(error))
     for what, found, said in (("parameters", counted, expected), ("MACs", counted_macs, expected_macs)):

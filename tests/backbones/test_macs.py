@@ -72,6 +72,18 @@ def test_a_card_with_other_macs_is_refused_found_and_mended(tmp_path):
     assert write_macs(wrong) == card == BackboneCard.read(card.path)
 
 
+def test_a_network_that_does_not_run_at_the_cards_size_is_a_problem_of_the_card(tmp_path, monkeypatch):
+    def refuse(*inputs):
+        raise AssertionError("sides must be multiples of 7")
+
+    monkeypatch.setattr("backbones.resnet.AttentionResNet.forward", refuse)
+    with pytest.raises(UserInputError, match=r"does not run on an image of 32 px .* multiples of 7"):
+        register_backbone(small_card(), directory=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    found = verify_card(small_card())
+    assert found.parameters and found.macs is None and len(found.problems) == 1
+
+
 def test_the_earlier_key_is_still_read(tmp_path):
     text = small_card(measured=(Figures("a log", "cifar100", {"flops_billion": 0.08}),)).to_toml()
     assert "flops_billion = 0.08" in text
