@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import shutil
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,12 +15,14 @@ from pathlib import Path
 from typing import IO
 
 from backbones.card_store import Card
-from backbones.errors import UserInputError
+from backbones.errors import RunError, UserInputError
 from backbones.files import atomic_path, check_plain_name
+from backbones.limits import PACKED_WEIGHTS
 
 SUFFIXES = (".zip", ".tar")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _CARD_BYTES = 1 << 20
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, zlib.error, struct.error)
 
 
 def pack(card: Card, target: str | Path) -> Path:
@@ -74,7 +78,7 @@ def unpack(source: str | Path, folder: Path, parse: Callable[[str, Path], Card])
 
     Raises:
         UserInputError: not such an archive, not exactly one card, a member that leaves the folder or is no plain file,
-            weights that are missing or larger than the card says.
+            weights that are missing, larger than the card says, or than `limits.PACKED_WEIGHTS`.
     """
     source = Path(source)
     with _members(source) as (sizes, read):
@@ -100,6 +104,7 @@ def _take_weights(source: Path, card: Card, sizes: dict[str, int], read: _Read, 
         raise UserInputError(f"{source}: its card names the weights {name!r}, which are not in it")
     if expected is not None and sizes[name] != expected:
         raise UserInputError(f"{source}: {name} takes {sizes[name]} bytes, but the card says {expected}")
+    PACKED_WEIGHTS.check(sizes[name], f"{source}: {name}")
     with (folder / name).open("wb") as out:
         shutil.copyfileobj(read(name), out)
 
@@ -126,7 +131,9 @@ def _members(source: Path) -> Iterator[tuple[dict[str, int], _Read]]:
     try:
         with zipfile.ZipFile(source) if source.suffix == ".zip" else tarfile.open(source, "r:") as archive:
             yield _sizes(source, archive), _Read(archive)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError) as error:
+    except (UserInputError, RunError):
+        raise
+    except (*_BROKEN, RuntimeError, ValueError) as error:  # a RuntimeError: encrypted
         raise UserInputError(f"{source}: not a readable pack: {error}") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any, Generic, TypeVar
 
 from backbones.card import BackboneCard
 from backbones.errors import UserInputError, did_you_mean
-from backbones.files import atomic_path
+from backbones.files import atomic_path, locked_file
 from backbones.model_card import ModelCard
 from backbones.weights_file import Weights
 
 Card = TypeVar("Card", BackboneCard, ModelCard)
+_LOCK = ".register.lock"
+_WAIT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,15 @@ class CardStore(Generic[Card]):
             f"{did_you_mean(name, self.names())}"
         )
 
+    def none_fits(self, pattern: str) -> str:
+        """What to say where no name fits `pattern`: names, or patterns that begin as some do, which come close."""
+        known: list[str] = self.names()
+        if not known:
+            return f"no {self.kind} is registered yet"
+        plain = re.sub(r"\[.*?\]|[*?]", "", pattern)
+        known += sorted({f"{name[: len(plain)]}*" for name in known})
+        return f"no {self.kind} fits {pattern!r}.{did_you_mean(plain, known)}"
+
     def readable(self, pattern: str = "*") -> tuple[list[Card], list[str]]:
         """The cards that can be read, and a line for each that cannot, or that is one default too many."""
         cards: list[Card] = []
@@ -118,6 +130,34 @@ class CardStore(Generic[Card]):
             )
         return target
 
+    def write(self, card: Card, directory: str | Path | None, make_weights: Callable[[Path], Weights] | None) -> Card:
+        """Writes a new card, its weights beside it; either all of it or nothing, one process at a time.
+
+        Args:
+            card: what to write.
+            directory: default the user's own.
+            make_weights: writes the weights file that it is given, and returns what the card is to say of it; None:
+                the card stays as it is.
+
+        Returns:
+            The card as written, with its path and weights.
+
+        Raises:
+            UserInputError: see `place`; another process was faster.
+        """
+        folder = self.place(card, directory).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        busy = f"{folder}: another process is registering a {self.kind} there; wait for it"
+        with locked_file(folder / _LOCK, busy, wait=_WAIT_SECONDS):
+            target = self.place(card, directory)
+            with _discarded_on_error(target.with_suffix(".safetensors")) as stored:
+                if make_weights is not None:
+                    card = replace(card, weights=make_weights(stored))
+                card = replace(card, path=target)
+                with atomic_path(target) as temporary:
+                    temporary.write_text(card.to_toml(), encoding="utf-8")
+        return card
+
     def remove(self, name: str) -> list[Path]:
         """Deletes one of the user's own cards and its weights; returns the files that are gone.
 
@@ -134,27 +174,6 @@ class CardStore(Generic[Card]):
         for file in gone:
             file.unlink()
         return gone
-
-
-def write_card(card: Card, target: Path, make_weights: Callable[[Path], Weights] | None) -> Card:
-    """Writes a card to its place, its weights beside it; either all of it or nothing.
-
-    Args:
-        card: what to write.
-        target: its file, see `CardStore.place`.
-        make_weights: writes the weights file that it is given, and returns what the card is to say of it; None: the
-            card stays as it is.
-
-    Returns:
-        The card as written, with its path and weights.
-    """
-    with _discarded_on_error(target.with_suffix(".safetensors")) as stored:
-        if make_weights is not None:
-            card = replace(card, weights=make_weights(stored))
-        card = replace(card, path=target)
-        with atomic_path(target) as temporary:
-            temporary.write_text(card.to_toml(), encoding="utf-8")
-    return card
 
 
 class _discarded_on_error:

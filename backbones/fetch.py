@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import http.client
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from backbones.errors import RunError, UserInputError, did_you_mean
 from backbones.files import atomic_path, check_plain_name, sha256_file, weights_folders
+from backbones.limits import DOWNLOAD
 
 TORCHVISION_URL = "https://download.pytorch.org/models/"
 
@@ -25,8 +28,9 @@ TRUNK_FILES: dict[str, tuple[str, ...]] = {
 """torchvision's files by architecture, preferred first (`IMAGENET1K_V2`, then `_V1`); names end in a SHA-256 prefix."""
 
 _HASHED = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt|safetensors)$")
-_TIMEOUT_SECONDS = 60
+_TIMEOUT_SECONDS: float = 60
 _CHUNK = 1 << 16
+_REMOTE: tuple[str, ...] = ("https://",)
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes so far and the total, None where the server does not say."""
@@ -81,38 +85,49 @@ def hash_in_name(name: str) -> str | None:
 def fetch_trunk(arch: str, *, progress: Progress | None = None) -> Path:
     """Downloads torchvision's preferred file for `arch` into the first of the weights folders."""
     _known_trunk(arch)
-    return download(TORCHVISION_URL + TRUNK_FILES[arch][0], progress=progress)
+    name = TRUNK_FILES[arch][0]
+    return _verified(TORCHVISION_URL + name, hash_in_name(name) or "", weights_folders()[0] / name, progress)
 
 
 def download(
-    url: str, *, sha256: str | None = None, folder: Path | None = None, progress: Progress | None = None
+    url: str,
+    *,
+    sha256: str | None = None,
+    size: int | None = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Downloads `url` into `folder` (default: the first weights folder), unless a verified copy is there already.
 
     Args:
-        url: https, http or file; the last part is the file's name.
-        sha256: the whole hash or a prefix of at least 8 digits; default the one in the file's name.
+        url: https or file; the last part is the file's name.
+        sha256: the whole hash.
+        size: in bytes, where it is known; else `limits.DOWNLOAD` holds.
         folder: where to put it.
         progress: called after every piece.
 
     Raises:
-        UserInputError: no hash to check against, or not such a url.
-        RunError: the download failed or has another hash; nothing is left behind.
+        UserInputError: no hash to check against, not such a url, or more bytes than allowed.
+        RunError: the download failed, stalled or has another hash; nothing is left behind.
     """
-    if not re.match(r"(https?|file)://", url):
-        raise UserInputError(f"{url}: expected a url that begins with https://, http:// or file://")
+    if not url.startswith((*_REMOTE, "file://")):
+        raise UserInputError(f"{url}: expected a url that begins with https:// or file://")
     name = check_plain_name(url.split("?")[0].rsplit("/", 1)[-1], f"{url}: the file's name")
-    expected = (sha256 or hash_in_name(name) or "").lower()
-    if not re.fullmatch(r"[0-9a-f]{8,64}", expected):
+    expected = (sha256 or "").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", expected):
         raise UserInputError(
-            f"{url}: nothing to check the download against, expected its sha256 (8 to 64 digits) in the file's name "
-            "or with --sha256"
+            f"{url}: nothing to check the download against, expected its whole sha256 (64 digits) with --sha256, found "
+            f"{sha256 or 'none'}"
         )
-    target = (folder or weights_folders()[0]) / name
+    return _verified(url, expected, (folder or weights_folders()[0]) / name, progress, size)
+
+
+def _verified(url: str, expected: str, target: Path, progress: Progress | None, size: int | None = None) -> Path:
+    """Downloads a file whose SHA-256 begins with `expected`."""
     if target.is_file() and sha256_file(target).startswith(expected):
         return target
     with atomic_path(target) as temporary:
-        found = _stream(url, temporary, progress)
+        found = _stream(url, temporary, progress, size)
         if not found.startswith(expected):
             raise RunError(
                 f"{url}: sha256 starts with {found[:8]}, expected {expected[:8]}; nothing was kept, try again"
@@ -120,18 +135,44 @@ def download(
     return target
 
 
-def _stream(url: str, path: Path, progress: Progress | None) -> str:
-    digest, done = hashlib.sha256(), 0
+def _stream(url: str, path: Path, progress: Progress | None, size: int | None) -> str:
+    digest, done, marked, since = hashlib.sha256(), 0, 0, time.monotonic()
+    opener = urllib.request.build_opener(_OnlySafe)
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response, path.open("wb") as file:
+        with opener.open(url, timeout=_TIMEOUT_SECONDS) as response, path.open("wb") as file:
             length = response.headers.get("Content-Length")
-            while chunk := response.read(_CHUNK):
+            total = int(length) if length and length.isdigit() else None
+            _check_size(url, total or 0, size)
+            while chunk := response.read1(_CHUNK) if hasattr(response, "read1") else response.read(_CHUNK):
+                done += len(chunk)
+                _check_size(url, done, size)
                 file.write(chunk)
                 digest.update(chunk)
-                done += len(chunk)
                 if progress is not None:
-                    progress(done, int(length) if length else None)
+                    progress(done, total)
+                if time.monotonic() - since > _TIMEOUT_SECONDS:
+                    if done - marked < _CHUNK:
+                        raise TimeoutError(f"stalled: {done - marked} bytes in {_TIMEOUT_SECONDS} s")
+                    marked, since = done, time.monotonic()
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
         reason = getattr(error, "reason", None) or error
         raise RunError(f"{url}: could not be downloaded ({reason}); nothing was kept, try again") from None
+    if total is not None and done != total:
+        raise RunError(f"{url}: could not be downloaded ({done} of {total} bytes came); nothing was kept, try again")
     return digest.hexdigest()
+
+
+def _check_size(url: str, size: int, expected: int | None) -> None:
+    if expected is None:
+        DOWNLOAD.check(size, url)
+    elif size > expected:
+        raise UserInputError(f"{url}: is longer than the {expected:,} bytes that its card says; nothing was kept")
+
+
+class _OnlySafe(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect to where a download may not begin."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if not newurl.startswith(_REMOTE):
+            raise urllib.error.URLError(f"it leads to {newurl}, expected https://")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)

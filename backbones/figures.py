@@ -22,7 +22,8 @@ class FiguresRow:
     top1: _Figure = None
     top5: _Figure = None
     parameters_million: _Figure = None
-    flops_billion: _Figure = None
+    macs_billion: _Figure = None
+    flops_billion: _Figure = None  # of earlier cards; `macs_billion` is what we count
     ms_per_image: _Figure = None
     time_increment_percent: _Figure = None
     mae: _Figure = None

@@ -9,6 +9,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from filelock import FileLock, Timeout
@@ -113,13 +114,33 @@ def _swap(new: Path, target: Path, old: Path) -> None:
         raise
 
 
+def open_to_append(path: Path) -> FileIO:
+    """Opens a file of our own to append to, unbuffered: never through a link, and nothing in it is cut.
+
+    What is written is the system's, whatever becomes of this process.
+
+    Raises:
+        UserInputError: it is a link, or cannot be opened.
+    """
+    if path.is_symlink():
+        raise UserInputError(f"{path}: is a link, put the file itself there, or choose another folder")
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    except OSError as error:
+        if disk_full(error):
+            raise
+        raise UserInputError(f"{path}: cannot be opened: {error.strerror}; choose another folder") from error
+    return FileIO(descriptor, "a+")
+
+
 @contextmanager
-def locked_file(path: Path, busy: str) -> Iterator[None]:
+def locked_file(path: Path, busy: str, *, wait: float = 0) -> Iterator[None]:
     """Holds the lock file `path` for this process, and removes it in the end.
 
     Args:
         path: never opened through a link, never cut.
         busy: what to say where another process holds it.
+        wait: for it, so many seconds.
 
     Raises:
         RunError: another process holds it.
@@ -128,7 +149,7 @@ def locked_file(path: Path, busy: str) -> Iterator[None]:
     if path.is_symlink():
         raise UserInputError(f"{path}: is a link, expected a lock file of our own; delete it")
     try:
-        lock = FileLock(path, timeout=0).acquire()
+        lock = FileLock(path, timeout=wait).acquire()
     except Timeout:
         raise RunError(busy) from None
     except OSError as error:

@@ -31,7 +31,8 @@ _CARD_BYTES = 1 << 20
 def mark_of(card: BackboneCard | ModelCard) -> dict[str, str]:
     """By which a folder's config and card are known to belong together."""
     if isinstance(card, BackboneCard):
-        return {"kind": "backbone", "name": card.name, "scheme": str(card.scheme)}
+        widths = {} if card.widths is None else {"widths": str(card.widths)}
+        return {"kind": "backbone", "name": card.name, "scheme": str(card.scheme), **widths}
     return {"kind": "model", "name": card.name, "task": card.task}
 
 

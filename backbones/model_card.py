@@ -52,6 +52,13 @@ class Measured:
                     f"key 'intervals.{name}' is {low} to {high}, expected the ends around {self.metrics.get(name)}"
                 )
 
+    def __str__(self) -> str:
+        said = []
+        for name, value in self.metrics.items():
+            ends = self.intervals.get(name)
+            said.append(f"{name} {value:.4g}" + (f" ({ends[0]:.4g} to {ends[1]:.4g})" if ends else ""))
+        return ", ".join(said)
+
 
 @dataclass(frozen=True)
 class StoredConfig:

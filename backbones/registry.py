@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backbones import macs
 from backbones.arch import family_of
 from backbones.card import BackboneCard, ParameterCount, Weights
-from backbones.card_store import CardStore, write_card
+from backbones.card_store import CardStore
 from backbones.errors import UserInputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -193,24 +194,31 @@ def register_backbone(
         directory: default the user's own cards.
 
     Returns:
-        The card as registered: with its path, the exact number of parameters, and its weights.
+        The card as registered: with its path, the exact numbers of parameters and of MACs, and its weights.
 
     Raises:
         UserInputError: the name is taken, the card does not build, or the weights are not its own.
     """
-    target = STORE.place(card, directory)
+    STORE.place(card, directory)
     if weights is None and card.weights is not None and card.weights.file is not None:
         weights = card.weights_path()
         licence, weights_source = card.weights.licence, card.weights.source
-    counted = count_parameters(card)
-    if card.parameters is None:
-        card = replace(card, parameters=ParameterCount(counted))
-    elif card.parameters.count != counted:
-        raise UserInputError(
-            f"backbone {card.name!r}: key 'parameters.count' is {card.parameters.count:,}, but {counted:,} were counted"
-        )
+    card = _counted(card)
     store = partial(_store, card, weights, licence, weights_source) if weights is not None else None
-    return write_card(card, target, store)
+    return STORE.write(card, directory, store)
+
+
+def _counted(card: BackboneCard) -> BackboneCard:
+    """The card with its parameters and MACs, after comparing what it says of them."""
+    parameters, counted = count_parameters(card), count_macs(card)
+    for key, said, found in (
+        ("parameters.count", card.parameters and card.parameters.count, parameters),
+        ("measured.macs_billion", macs.on_card(card), counted),
+    ):
+        if said is not None and said != found:
+            raise UserInputError(f"backbone {card.name!r}: key '{key}' is {said:,}, but {found:,} were counted")
+    card = replace(card, parameters=card.parameters or ParameterCount(parameters))
+    return card if macs.on_card(card) else macs.with_macs(card, counted)
 
 
 def _store(card: BackboneCard, source: Any, licence: str, origin: str, path: Path) -> Weights:
@@ -229,23 +237,45 @@ def _store(card: BackboneCard, source: Any, licence: str, origin: str, path: Pat
 
 
 def count_parameters(card: BackboneCard) -> int:
-    """Builds the stand-alone network of the card without memory for its tensors, and counts its parameters.
+    """Parameters of the card's stand-alone network, which is built without memory for them.
 
     Raises:
         UserInputError: the card does not build.
     """
+    wanted = card.parameters or ParameterCount(0)
+    model = _without_memory(card, num_classes=wanted.num_classes, conv_bias=wanted.conv_bias)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_macs(card: BackboneCard) -> int:
+    """Multiply-accumulates of the card's stand-alone network for one image of its input size; see `backbones.macs`.
+
+    Of the network as `create_backbone(name)` builds it, up to its last feature map: a classifier is not counted.
+
+    Raises:
+        UserInputError: the card does not build, or its network takes no image of that size.
+    """
+    model, size = _without_memory(card), card.input.size
+    try:
+        return macs.count(model, size)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise UserInputError(
+            f"backbone {card.name!r}: its network does not run on an image of {size} px (key 'input.size'): "
+            f"{type(error).__name__} {error}"
+        ) from error
+
+
+def _without_memory(card: BackboneCard, **options: Any) -> Trunk:
     import torch
 
-    wanted = card.parameters or ParameterCount(0)
     try:
         with torch.device("meta"):
-            model = build(card, num_classes=wanted.num_classes, conv_bias=wanted.conv_bias)
+            return build(card, **options)
     except TypeError as error:
         raise UserInputError(
             f"backbone {card.name!r}: 'network.attention_args' {dict(card.attention_args)} do not fit "
             f"{card.attention!r}: {error}"
         ) from error
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def remove_backbone(name: str) -> list[Path]:

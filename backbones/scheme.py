@@ -145,6 +145,15 @@ class ConnectionScheme:
         """Share of blocks left plain, 0 to 1 (EAN, sparsity reward: `1 - |a|_0 / m`)."""
         return 1 - self.ratio
 
+    @property
+    def squares(self) -> tuple[str, ...]:
+        """Drawn, a text for each stage and a square for each block: filled where it is connected.
+
+        >>> ConnectionScheme.parse("100.1011").squares
+        ('■□□', '■□■■')
+        """
+        return tuple("".join("■" if bit else "□" for bit in stage) for stage in self.stages)
+
     def complement(self) -> ConnectionScheme:
         """Connects exactly the blocks that this scheme leaves plain."""
         return ConnectionScheme(tuple(tuple(1 - bit for bit in stage) for stage in self.stages))

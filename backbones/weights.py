@@ -17,6 +17,7 @@ from backbones.errors import RunError, UserInputError
 from backbones.fetch import find_trunk_weights as find_trunk_weights
 from backbones.files import atomic_path
 from backbones.files import sha256_file as sha256_file
+from backbones.integrity import check_whole
 from backbones.key_mapping import match_conv_biases, own_keys
 from backbones.resnet import AttentionResNet
 from backbones.trunk import Trunk
@@ -85,13 +86,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     `.safetensors`, or what `torch.save` wrote: a state dict, or a checkpoint that holds one as `state_dict` or `model`.
 
     Raises:
-        UserInputError: no such file, not a weights file, or one that holds objects beside tensors and plain values.
+        UserInputError: no such file, not a weights file, a damaged one, or one that holds objects beside tensors and
+            plain values.
     """
     path = Path(path)
     if not path.is_file():
         raise UserInputError(f"{path}: no such file, expected weights (.safetensors or .pth)")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
+    check_whole(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -100,7 +103,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
             f"{path}: is no weights file, or holds {named[1] if named else 'something'} beside tensors and plain "
             "values; it was not opened, save its state dict alone"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise UserInputError(f"{path}: not a weights file: {_first_line(error)}") from None
     return state_dict_of(content, str(path))
 
@@ -129,6 +132,28 @@ def state_dict_of(content: Any, source: str = "a state dict") -> dict[str, Tenso
     if not tensors:
         raise UserInputError(f"{source}: holds no tensors by name, expected a state dict")
     return tensors
+
+
+def unsound(key: str, found: Any, expected: Tensor) -> str:
+    """What keeps a value from taking the place of a tensor of the same shape, in words; empty where nothing does.
+
+    Any precision may take the place of any other, where it stays finite.
+    """
+    if not isinstance(found, Tensor) or found.is_meta or found.layout != torch.strided or found.is_quantized:
+        return f"{key!r} is no plain tensor"
+    if key.endswith("num_batches_tracked"):  # counts, and changes no output
+        return ""
+    if _kind(found.dtype) != _kind(expected.dtype):
+        return f"{key!r} is of {str(found.dtype)[6:]}, expected {str(expected.dtype)[6:]}"
+    if found.is_floating_point() and not bool(found.to(expected.dtype).isfinite().all()):
+        return f"{key!r} holds numbers that are not finite"
+    return ""
+
+
+def _kind(dtype: torch.dtype) -> str:
+    if dtype.is_complex:
+        return "complex"
+    return "floating" if dtype.is_floating_point else "bool" if dtype == torch.bool else "integer"
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
@@ -202,7 +227,8 @@ def load_weights(model: Trunk, source: str | Path | Mapping[str, Any], *, init: 
         What became of every tensor.
 
     Raises:
-        UserInputError: not a weights file, or the weights of another architecture, attention or sharing.
+        UserInputError: not a weights file, the weights of another architecture, attention or sharing, or weights that
+            are not finite or no floating-point numbers.
     """
     if init not in INITS:
         raise UserInputError(f"init={init!r} loads no weights, expected one of {', '.join(map(repr, INITS))}")
@@ -216,6 +242,7 @@ def load_weights(model: Trunk, source: str | Path | Mapping[str, Any], *, init: 
     own = model.state_dict()
     notes = match_conv_biases(state, own) if model.norm_follows_conv else []
     comparison = _compare(model, own, state, init)
+    comparison.wrong += filter(None, (unsound(key, state[key], own[key]) for key in comparison.loaded))
     if comparison.wrong:
         raise UserInputError(f"{name}: not weights of {_described(model)} (init={init}): {comparison.difference()}")
     with torch.no_grad():

@@ -28,8 +28,8 @@ class Weights:
             raise UserInputError(f"key 'sha256' is {self.sha256!r}, expected 64 digits of 0-9 and a-f")
         if (self.file is None) == (self.url is None):
             raise UserInputError("section 'weights' needs either the key 'file' or the key 'url'")
-        if self.url is not None and not re.match(r"(https?|file)://", self.url):
-            raise UserInputError(f"key 'url' is {self.url!r}, expected https://, http:// or file://")
+        if self.url is not None and not re.match(r"(https|file)://", self.url):
+            raise UserInputError(f"key 'url' is {self.url!r}, expected https:// or file://")
         check_plain_name(self.file_name, "key 'file'" if self.file else "the last part of key 'weights.url'")
 
     @property

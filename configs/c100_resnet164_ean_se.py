@@ -1,5 +1,5 @@
-# CIFAR-100, ResNet-164 from scratch by the papers' recipe: SE in the blocks of the published scheme EAN (a), a module a
-# stage.
+# CIFAR-100, ResNet-164 from scratch by the papers' recipe: SE in the blocks of the published scheme EAN (a), one module
+# per stage.
 # Result: not yet run. Published: see `python tools/backbones.py show resnet164_share_ean_se.cifar100`.
 # Hardware and recipe: as c100_resnet164_resnet.py.
 # Command: python tools/train.py configs/c100_resnet164_ean_se.py

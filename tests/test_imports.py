@@ -14,14 +14,16 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONAL = {"mmseg", "mmcv", "gradio", "timm", "numba", "pymoo", "optuna", "sklearn", "ray", "tensorboard"}
+OPTIONAL |= {"onnx", "onnxscript", "onnxruntime"}
 HEAVY = OPTIONAL | {"torch", "torchvision", "mmengine", "scipy", "cv2", "matplotlib", "h5py", "PIL", "numpy"}
 
-STEPS = """
+STEPS = r"""
 import contextlib, io, json, runpy, sys
 
 def run(*argv):
     sys.argv = list(argv)
-    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as out:
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as out, \
+            contextlib.redirect_stderr(out):  # that nothing is registered yet is said there
         runpy.run_path(argv[0], run_name="__main__")
     assert out.getvalue(), argv
 

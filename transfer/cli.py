@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 from backbones.errors import RunError, UserInputError, did_you_mean
+from backbones.escaping import printable
 
 PACKAGES = ("backbones", "transfer", "tasks")
 HOME = Path(__file__).resolve().parents[1]
@@ -28,6 +29,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "train": ("train",),
     "test": ("test",),
     "predict": ("predict",),
+    "explain": ("explain",),
     "check": ("check",),
     "search": ("search",),
     "standalone": ("standalone",),
@@ -35,6 +37,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "benchmark": ("benchmark",),
     "scenes": ("scenes",),
     "models": ("models",),
+    "export": ("export",),
     "import-points": ("import_points",),
     **{name: ("backbones", name) for name in ("list", "show", "verify", "register", "remove", "fetch", "pack")},
 }
@@ -46,7 +49,7 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
 
-class _Terminated(BaseException):
+class Terminated(BaseException):
     """SIGTERM arrived: unwinds the stack so that temporary files go away, caught by no `except Exception`."""
 
 
@@ -161,7 +164,7 @@ def run_command(main: Callable[..., int | None], argv: list[str] | None = None) 
         return _say(str(error), FAILED)
     except KeyboardInterrupt:
         return _say("stopped by SIGINT", INTERRUPTED)
-    except _Terminated:
+    except Terminated:
         return _say("stopped by SIGTERM", TERMINATED)
     except BrokenPipeError:
         # The reader of our output left (`| head`): nothing to tell, and nobody to tell it to.
@@ -176,7 +179,7 @@ def run_command(main: Callable[..., int | None], argv: list[str] | None = None) 
 
 
 def _say(line: str, status: int) -> int:
-    print("error:", " ".join(line.split("\n")), file=sys.stderr)
+    print("error:", printable(" ".join(line.split("\n"))), file=sys.stderr)
     return status
 
 
@@ -192,7 +195,7 @@ def _out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """Inside, SIGTERM raises `_Terminated` in this process; in a forked one it ends that process, as it would."""
+    """Inside, SIGTERM raises `Terminated` in this process; in a forked one it ends that process, as it would."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -200,7 +203,7 @@ def _sigterm_raises() -> Iterator[None]:
 
     def handle(signum: int, frame: FrameType | None) -> None:
         if os.getpid() == owner:
-            raise _Terminated
+            raise Terminated
         signal.signal(signum, signal.SIG_DFL)
         os.kill(os.getpid(), signum)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backbones import schema
-from backbones.card_store import CardStore, write_card
+from backbones.card_store import CardStore
 from backbones.errors import UserInputError
 from backbones.files import atomic_path, sha256_file
 from backbones.hub import read_folder
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import Tensor, nn
 
-CHECKPOINTS = (".pth", ".pt", ".safetensors")
-"""How a checkpoint's file name ends, by which it is told from a model's name."""
+CHECKPOINTS = (".pth", ".pt", ".safetensors", ".onnx", ".pt2")
+"""How names of files end that hold a model, by which they are told from a model's name; the last two are exported."""
 
 _KEPT = ("backbone", "scheme", "init", "seed", "iter", "dataset_meta", "domain")
 """What the weights file of a card says of the checkpoint that it was made from, of the checkpoint's `meta`."""
@@ -100,7 +100,7 @@ class Source:
 
     Attributes:
         config: of the model; no user's code is run for it unless it comes from a config file.
-        checkpoint: `.pth` or `.safetensors`.
+        checkpoint: `.pth`, `.safetensors` or `.onnx`.
         card: None where it is no registered model.
     """
 
@@ -124,23 +124,28 @@ def source_of_card(card: ModelCard) -> Source:
 
 
 def source_of_checkpoint(checkpoint: str | Path) -> Source:
-    """Config and weights of a checkpoint that a training wrote, from the checkpoint alone.
+    """Config and weights of a checkpoint that a training wrote, or of an exported model, from the file alone.
 
     Raises:
-        UserInputError: as `source_of_card`; a checkpoint without a config.
+        UserInputError: as `source_of_card`; a checkpoint without a config, or a `.pt2`, which is never opened.
     """
+    if Path(checkpoint).suffix == ".pt2":
+        raise UserInputError(
+            f"{checkpoint}: torch.export.load unpickles what it finds, which can run code, so it is not opened; export "
+            "the model as .onnx, or load a file that you trust yourself (docs/export.md)"
+        )
     import transfer.engine  # noqa: F401  (guards and registries)
-    from transfer.engine.compat import load_foreign_checkpoint
+    from transfer.engine.inference import checkpoint_meta
     from transfer.engine.saved_config import config_of_checkpoint
 
-    config = config_of_checkpoint(load_foreign_checkpoint(checkpoint), checkpoint)
+    config = config_of_checkpoint(checkpoint_meta(checkpoint), checkpoint)
     return Source(_known(config), Path(checkpoint))
 
 
 def _known(config: Config) -> Config:
     from transfer.engine.saved_config import check_known
 
-    get_task(config, where=str(config.filename)).part("predictor")  # importing it fills the registries
+    get_task(config, where=str(config.filename)).load()
     check_known(config)
     return config
 
@@ -192,8 +197,9 @@ def load_model(
     """Loads a trained model, on the best device there is.
 
     Args:
-        name: a name of `list_models`, the path of a checkpoint that a training wrote, or of a folder that
-            `ean models pack --layout hub` wrote; None: the default model.
+        name: a name of `list_models`, or the path of a checkpoint that a training wrote, of an exported model (`.onnx`,
+            which runs on the CPU whatever the device), or of a folder that `ean models pack --layout hub` wrote; None:
+            the default model.
         task: refuse a model of another task; without a name, whose default.
         deploy: use the fused copy for inference: the same outputs, in less time.
         device: `cpu`, `cuda`, `cuda:1` or `mps`.
@@ -287,17 +293,17 @@ def register_model(
         weights=Weights("0" * 64, file=f"{name}.safetensors"),  # until they are written
         config=StoredConfig(source.config.text, Path(source.config.filename).name),
     )
-    target = STORE.place(card, directory)
+    STORE.place(card, directory)
     network = TaskModel(source).network
     card = replace(card, backbone=_used(network), noun=getattr(network, "noun", card.noun))
-    return write_card(card, target, partial(_store, network, Path(checkpoint), half, licence))
+    return STORE.write(card, directory, partial(_store, network, Path(checkpoint), half, licence))
 
 
 def register_card(card: ModelCard, directory: str | Path | None = None) -> ModelCard:
     """As `register_model`, from a card that lies elsewhere, such as in an unpacked pack; its weights are copied."""
-    target = STORE.place(card, directory)
+    STORE.place(card, directory)
     verify_model(card)
-    return write_card(card, target, partial(_copied, card))
+    return STORE.write(card, directory, partial(_copied, card))
 
 
 def _storable(checkpoint: str | Path, config: str | Path | None) -> Source:
@@ -306,6 +312,8 @@ def _storable(checkpoint: str | Path, config: str | Path | None) -> Source:
     from transfer.engine.config_check import load_config
     from transfer.engine.saved_config import config_from_text, config_text
 
+    if Path(checkpoint).suffix == ".onnx":
+        raise UserInputError(f"{checkpoint}: is an exported model, expected the checkpoint that it was made from")
     given = source_of_checkpoint(checkpoint).config if config is None else load_config(config)
     _tag_backbones(given._cfg_dict)
     return Source(_known(config_from_text(config_text(given), given.filename)), Path(checkpoint))

@@ -9,7 +9,11 @@ module of it each, and every one is optional:
     predictor.py  `load(config, checkpoint, *, deploy) -> predictor`, which has the model as `network`, and
                   `predict_image(predictor, image_HW3) -> result`, of one uint8 RGB image: what `transfer.load_model`
                   and the cards of trained models take
+    export.py     `graph(predictor) -> transfer.export.Graph`, the model from uint8 images to its outputs, and
+                  `network(OnnxModel) -> network`, an exported one in the place of `load_model`'s: it has `test_step`
     scenes.py     `write_scenes(out, images, seed, test_share, *, progress) -> (train, test)`: generated sample data
+    explain.py    `load(config, checkpoint) -> explainer`, which has the model as `network`, and
+                  `view(explainer, image_HW3, *, target, region) -> View` (`transfer.explain.view`): a class, a count
     import_points.py  `import_points(source, out, ...) -> report`, and `summary(report) -> lines`: data of one's own
 
 Tasks stand above the library, so they are found by name, here and nowhere else.
@@ -42,6 +46,10 @@ class Task:
     def offers(self, part: str) -> bool:
         """Whether the task has the module `part`."""
         return any((place / self.name / f"{part}.py").is_file() for place in _places())
+
+    def load(self) -> ModuleType:
+        """The task's package; importing it registers its data sets, models and metrics."""
+        return importlib.import_module(f"tasks.{self.name}")
 
     def part(self, part: str) -> ModuleType:
         """The task's module `part`, such as `"check"`; raises `UserInputError` where it has none."""

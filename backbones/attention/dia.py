@@ -32,7 +32,8 @@ class DIA(Attention):
     def gate(self, x_NCHW: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Mask (N, C, 1, 1) and the advanced state; `state=None` stands for zeros."""
         squeezed_NC = global_mean(x_NCHW)
-        h_NC, c_NC = state or (squeezed_NC.new_zeros(len(squeezed_NC), self.channels),) * 2
+        # `shape[0]`: `len` is a constant to torch.export, and the batch with it.
+        h_NC, c_NC = state or (squeezed_NC.new_zeros(squeezed_NC.shape[0], self.channels),) * 2
         i, f, g, o = (self.input_gates(squeezed_NC) + self.hidden_gates(h_NC)).chunk(4, dim=1)
         c_NC = f.sigmoid() * c_NC + i.sigmoid() * g.tanh()
         h_NC = o.sigmoid() * c_NC.sigmoid()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from backbones.attention import Attention, State
@@ -62,10 +61,8 @@ class PreBottleneck(Block):
         self, sam: Attention, residual_NCHW: Tensor, shortcut_NCHW: Tensor, state: State, weight: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """`shortcut + gate * residual`, without the ReLU of `Attention.merge`."""
-        gate, state = sam.gate(residual_NCHW, state)
-        if weight is not None:
-            gate = weight * gate + (1 - weight)
-        return self.activate(torch.addcmul(shortcut_NCHW, gate.to(residual_NCHW.dtype), residual_NCHW)), state
+        residual_NCHW, state = sam(residual_NCHW, None, state, weight)
+        return self.activate(residual_NCHW + shortcut_NCHW), state
 
 
 class PreResNet(AttentionResNet):

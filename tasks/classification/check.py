@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from backbones.errors import UserInputError
 from backbones.registry import get_card
@@ -21,6 +20,7 @@ from tasks.classification.folder import decoding
 from transfer.engine.config_check import resolve
 from transfer.engine.console import progress
 from transfer.engine.data_report import DataReport
+from transfer.engine.images import open_image
 
 LOADERS = ("train", "val", "test")
 _VIEWS = ("augment", "scale", "seed", "size", "resize")  # options that choose no images
@@ -133,7 +133,7 @@ def _look_at_file(path: str) -> _Look:
     try:
         with decoding(path):
             content = Path(path).read_bytes()
-            with Image.open(BytesIO(content)) as image:
+            with open_image(BytesIO(content)) as image:
                 image.load()
                 colour = image.mode not in ("1", "L", "LA", "I", "I;16", "F")
                 return _Look("", image.height, image.width, 3, colour, _digest(content))

@@ -16,6 +16,17 @@ from tasks.classification.splits import balanced_subset, check_split, held_out
 from transfer.engine.data import find_data
 
 CLASSES = 100
+_FINE = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
+caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
+forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
+mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
+sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree
+wolf woman worm
+"""
+FINE_LABELS = tuple(_FINE.split())
+"""Names of the fine classes in the order of their numbers, for where the data are not at hand."""
 
 
 def _latin1(text: str, encoding: str) -> bytes:

@@ -23,6 +23,7 @@ from backbones.errors import UserInputError
 from tasks.classification.in_memory import check_augmentations
 from tasks.classification.splits import balanced_subset, check_split, held_out
 from transfer.engine.data import find_data
+from transfer.engine.images import open_image
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 AUGMENTATIONS = ("resized_crop", "flip")
@@ -199,13 +200,15 @@ def decoding(path: str | Path) -> Iterator[None]:
     """Turns what Pillow raises inside into a `UserInputError` that names the file."""
     try:
         yield
+    except UserInputError:
+        raise
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise UserInputError(f"{path}: cannot be decoded ({error}), expected an image: replace the file") from error
 
 
 def read_rgb(path: str | Path) -> Image.Image:
     """Decodes an image to RGB; raises `UserInputError` that names a file which cannot be decoded."""
-    with decoding(path), Image.open(path) as image:
+    with decoding(path), open_image(path) as image:
         return image.convert("RGB")
 
 

@@ -10,6 +10,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 from torch import Tensor
 
+from transfer.engine.inference import check_finite
+
 
 def label_ranks(scores_NK: Tensor, labels_N: Tensor) -> Tensor:
     """Ranks (N,) of the true classes: how many classes come before them, 0 for a correct top-1 prediction.
@@ -35,8 +37,9 @@ class TopKMetric(BaseMetric):
     """`top1` and `top5`, in percent of the images."""
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Takes a batch of `Classifier`'s predictions."""
+        """Takes a batch of `Classifier`'s predictions; raises `RunError` where scores are not finite."""
         scores = torch.stack([sample["scores"] for sample in data_samples])
+        check_finite(scores)
         labels = torch.stack([sample["labels"] for sample in data_samples])
         self.results.extend(label_ranks(scores, labels).tolist())
 

@@ -15,6 +15,7 @@ from tasks.counting.losses import CountingLoss, CountingTarget
 from tasks.counting.structures import NOUN
 from tasks.counting.tiling import grid, predict_tiled
 from tasks.counting.transforms import target_strides
+from transfer.engine.inference import check_finite
 
 if TYPE_CHECKING:
     from tasks.counting.structures import CrowdSample
@@ -135,7 +136,11 @@ class CrowdCounter(BaseModel):
         return CountingTarget(truth, valid, [s.points for s in samples], self.stride, self.label_scale)
 
     def predict(self, inputs: Tensor, data_samples: list[CrowdSample]) -> list[CrowdSample]:
-        """Fills in `pred_density` and `pred_count` of whole images; the padding is cut off."""
+        """Fills in `pred_density` and `pred_count` of whole images; the padding is cut off.
+
+        Raises:
+            RunError: a density is not finite.
+        """
         height, width = (size // self.stride for size in inputs.shape[-2:])
         tiles = grid((height, width), self.stride, self.max_pixels)
         if tiles == (1, 1):
@@ -145,6 +150,7 @@ class CrowdCounter(BaseModel):
         for sample, one in zip(data_samples, density.detach().float(), strict=True):
             height, width = self._cells(sample)
             sample.pred_density = one[:, :height, :width].clone()
+            check_finite(sample.pred_density, sample.get("img_path"))
             sample.pred_count = float(sample.pred_density.sum(dtype=torch.float64))
             sample.set_metainfo({"tiles": tiles, "stride": self.stride, "noun": self.noun})
         return data_samples
@@ -208,4 +214,7 @@ def _test_options(test_cfg: Mapping[str, Any] | None) -> dict[str, Any]:
             raise UserInputError(
                 f"model.test_cfg.{key} is unknown, expected max_pixels.{did_you_mean(key, TEST_OPTIONS)}"
             )
+    most = options["max_pixels"]
+    if most is not None and (isinstance(most, bool) or not isinstance(most, (int, float)) or not most >= 1):
+        raise UserInputError(f"model.test_cfg.max_pixels={most!r}: expected a number of pixels, or None for no limit")
     return options

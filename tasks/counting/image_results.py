@@ -50,15 +50,16 @@ class Wanted:
 
 
 @torch.no_grad()
-def predict_array(model: torch.nn.Module, image_HW3: np.ndarray) -> CrowdSample:
-    """Predicts one uint8 RGB image.
+def predict_array(model: torch.nn.Module, image_HW3: np.ndarray, path: Path | None = None) -> CrowdSample:
+    """Predicts one uint8 RGB image; `path` is named where the output is not finite.
 
     Returns:
         A sample with `pred_count`, `pred_density` ((1, h, w) float32 people per cell) and, as metainfo, `stride`, a
         cell's side in pixels, and `tiles`.
     """
     shape = image_HW3.shape[:2]
-    sample = CrowdSample(metainfo={"img_shape": shape, "ori_shape": shape})
+    named = {} if path is None else {"img_path": str(path)}
+    sample = CrowdSample(metainfo={"img_shape": shape, "ori_shape": shape, **named})
     inputs = torch.from_numpy(np.ascontiguousarray(image_HW3.transpose(2, 0, 1)))
     return model.test_step({"inputs": [inputs], "data_samples": [sample]})[0].cpu()
 
@@ -73,7 +74,7 @@ def image_result(
         RunError: the count is not finite.
     """
     image_HW3 = read_image(path)
-    sample = predict_array(model, image_HW3)
+    sample = predict_array(model, image_HW3, path)
     height, width = image_HW3.shape[:2]
     row: dict[str, Any] = {"image": shown_path(path), **count(sample, path, wanted)}
     row |= {"width": width, "height": height, "tiles": list(sample.tiles)}

@@ -14,6 +14,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
 from backbones.errors import UserInputError
+from backbones.escaping import csv_cell
 from backbones.files import write_atomically
 from tasks.counting.locate import locate, matches, scores
 from tasks.counting.targets import inside_mask
@@ -186,12 +187,12 @@ def _intervals(pred: np.ndarray, gt: np.ndarray) -> dict[str, tuple[float, float
 
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows of `CrowdMetric.per_image` as CSV with a heading."""
+    """Rows of `CrowdMetric.per_image` as CSV with a heading; no cell is a formula."""
     text = io.StringIO()
     more = [key for key in (rows[0] if rows else ()) if key not in COLUMNS]
     writer = csv.DictWriter(text, [*COLUMNS, *more], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 

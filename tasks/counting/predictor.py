@@ -17,9 +17,8 @@ from tasks.counting.domain import Domain, read
 from tasks.counting.image_results import predict_array
 from tasks.counting.locate import locate
 from transfer.deploy import deploy as deployed_copy
-from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.config_check import scope_of
-from transfer.engine.inference import load_model
+from transfer.engine.inference import checkpoint_meta, load_model
 
 MAX_PIXELS = 8_000_000
 """Larger images are predicted in tiles where the config says nothing: without tiles, memory grows with the image."""
@@ -68,7 +67,7 @@ def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Pre
         network: Any = load_model(config, checkpoint)
     if network.max_pixels is None:
         network.max_pixels = MAX_PIXELS
-    domain = read(load_foreign_checkpoint(checkpoint).get("meta") or {})
+    domain = read(checkpoint_meta(checkpoint))
     return Predictor(deployed_copy(network) if deploy else network, domain)
 
 

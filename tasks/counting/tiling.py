@@ -70,8 +70,8 @@ def _margin(stride: int) -> int:
 def predict_tiled(
     predict: Callable[[Tensor], Tensor], image_13HW: Tensor, stride: int, rows_columns: tuple[int, int]
 ) -> Tensor:
-    """Density (1, 1, H / stride, W / stride) put together from `predict` on each tile of the padded image."""
-    height, width = (size // stride for size in image_13HW.shape[-2:])
+    """Density (1, 1, H / stride, W / stride), rounded up, put together from `predict` on each tile of the image."""
+    height, width = (-(-size // stride) for size in image_13HW.shape[-2:])
     margin = _margin(stride)
     bands = []
     for row in split(height, rows_columns[0], margin):

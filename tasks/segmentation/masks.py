@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from backbones.errors import UserInputError
+from transfer.engine.images import open_image
 
 MODES = ("P", "L", "1")
 """PIL's modes with one id a pixel: palette, grayscale, black and white."""
@@ -20,7 +21,7 @@ def read_mask(path: str | Path) -> np.ndarray:
         UserInputError: the file is missing or truncated, or its pixels are colours instead of ids.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             if image.mode not in MODES:
                 raise UserInputError(
                     f"{path}: its pixels are colours (mode {image.mode}), expected one class id a pixel: a palette "

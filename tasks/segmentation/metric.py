@@ -11,6 +11,7 @@ from mmengine.registry import METRICS
 from mmseg.evaluation import IoUMetric
 from torch import Tensor
 
+from transfer.engine.inference import check_finite
 from transfer.measure.statistics import percentile_interval, resampled
 
 RESAMPLES = 1_000
@@ -47,6 +48,13 @@ class SegmentationMetric(IoUMetric):
         super().__init__(ignore_index, output_dir=output_dir, collect_device=collect_device, prefix=prefix)
         self.collect_dir = collect_dir
         self.intervals: dict[str, tuple[float, float]] = {}
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Takes predicted samples as dicts; raises `RunError` for one whose scores are not finite."""
+        for sample in data_samples:
+            if "seg_logits" in sample:
+                check_finite(sample["seg_logits"]["data"], sample.get("img_path"))
+        super().process(data_batch, data_samples)
 
     def compute_metrics(self, results: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]) -> dict[str, Any]:
         """From areas (intersection, union, predicted, annotated), each (classes,) for one image, to the figures."""

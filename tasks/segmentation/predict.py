@@ -21,11 +21,10 @@ from tasks.segmentation.dataset import PREFIX, VOC_CLASSES, VOC_PALETTE, read_me
 from tasks.segmentation.masks import read_mask, voc_palette
 from tasks.segmentation.visualize import LONGEST, panels
 from transfer.deploy import deploy as deployed_copy
-from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.console import progress
 from transfer.engine.data import find_data
 from transfer.engine.images import find_images, read_image, write_image
-from transfer.engine.inference import load_model, provenance
+from transfer.engine.inference import check_finite, checkpoint_meta, load_model, provenance
 from transfer.engine.outputs import Results, checked_folder, shown_path, unique_stems
 
 MASK_LOADERS = ("LoadMask", "LoadAnnotations")
@@ -71,7 +70,7 @@ def predict(
     images = find_images(inputs)
     init_default_scope(config.get("default_scope") or "mmseg")
     model = load_model(config, checkpoint)
-    classes, palette = classes_of(config, load_foreign_checkpoint(checkpoint), model.decode_head.num_classes)
+    classes, palette = classes_of(config, checkpoint_meta(checkpoint), model.decode_head.num_classes)
     pipeline = pipeline_of(config)
     model = deployed_copy(model) if deploy else model
     made_with = provenance(config, checkpoint, deployed=deploy)
@@ -99,12 +98,10 @@ def summary(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def classes_of(
-    config: Config, checkpoint: Mapping[str, Any], count: int
-) -> tuple[Sequence[str], Sequence[Sequence[int]]]:
-    """Names and colours of the `count` classes: the checkpoint's, else those of the config's data, else VOC's."""
+def classes_of(config: Config, meta: Mapping[str, Any], count: int) -> tuple[Sequence[str], Sequence[Sequence[int]]]:
+    """Names and colours of `count` classes: by the checkpoint's `meta`, else of the config's data, else VOC's."""
     data = (config.get("test_dataloader") or {}).get("dataset") or {}
-    said = [(checkpoint.get("meta") or {}).get("dataset_meta"), data.get("metainfo")]
+    said = [meta.get("dataset_meta"), data.get("metainfo")]
     for metainfo in said:
         if metainfo and len(metainfo.get("classes") or ()) == count:
             read = read_metainfo({key: metainfo.get(key) for key in ("classes", "palette")})
@@ -135,7 +132,10 @@ def predict_entry(model: torch.nn.Module, pipeline: Compose, entry: dict[str, An
     except cv2.error as error:  # such as for a side of 0 pixels after resizing
         raise UserInputError(f"{where}: cannot be resized as the config's test pipeline says: too slim") from error
     batch = {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
-    return model.test_step(batch)[0].pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+    sample = model.test_step(batch)[0]
+    if "seg_logits" in sample:
+        check_finite(sample.seg_logits.data, where)
+    return sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
 
 
 def truth_of(config: Config, image: Path, shape_hw: tuple[int, ...]) -> np.ndarray | None:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from tasks.segmentation.predict import classes_of, pipeline_of, predict_entry
 from transfer.deploy import deploy as deployed_copy
-from transfer.engine.compat import load_foreign_checkpoint
-from transfer.engine.inference import load_model
+from transfer.engine.inference import checkpoint_meta, load_model
 
 LOADERS = ("LoadPicture", "LoadImageFromFile")
 """Steps of a pipeline that read an image's file, of which there is none here."""
@@ -61,7 +60,7 @@ def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Pre
     """
     with DefaultScope.overwrite_default_scope(config.get("default_scope") or "mmseg"):
         network = load_model(config, checkpoint)
-        classes, palette = classes_of(config, load_foreign_checkpoint(checkpoint), network.decode_head.num_classes)
+        classes, palette = classes_of(config, checkpoint_meta(checkpoint), network.decode_head.num_classes)
         pipeline = pipeline_of(config)
     pipeline.transforms = [step for step in pipeline.transforms if type(step).__name__ not in LOADERS]
     network = deployed_copy(network) if deploy else network
@@ -69,7 +68,7 @@ def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Pre
 
 
 def predict_image(predictor: Predictor, image_HW3: NDArray[np.uint8]) -> Segmented:
-    """Segments one RGB image."""
+    """Segments one RGB image; raises `RunError` where the network's output is not finite."""
     shape = image_HW3.shape[:2]
     image_BGR = np.ascontiguousarray(image_HW3[..., ::-1])
     entry = {"img": image_BGR, "img_shape": shape, "ori_shape": shape}

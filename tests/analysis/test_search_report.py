@@ -65,7 +65,7 @@ def test_a_search_alone_makes_a_report(ean):
     facts = dict(rows(said["What was searched"]))
     assert facts["method"] == "ean"
     assert facts["network"] == "resnet20, 6 blocks (2.2.2)"
-    assert facts["attention"] == "se (reduction 16), a module a stage"
+    assert facts["attention"] == "se (reduction 16), one module per stage"
     assert facts["log's sha256"] == values["log_sha256"]
     assert facts["supernet's sha256"] == files.SUPERNET
     best = rows(said["Best schemes"])

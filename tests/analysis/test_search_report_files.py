@@ -178,6 +178,6 @@ def test_the_command_writes_and_says_where(ean, capsys):
 
 def test_an_unknown_subcommand_is_refused(capsys):
     with pytest.raises(SystemExit) as stop:
-        tool.parse_args(["zoo"])
+        tool.parse_args(["zebra"])
     assert stop.value.code == 2
     capsys.readouterr()

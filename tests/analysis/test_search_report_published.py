@@ -58,7 +58,7 @@ def test_share_ean_stands_beside_the_nearest_rows(ean):
     found = shown(folder)
     assert list(found) == [
         "plain", "full_sa", "full_share", "ean, candidate 1 (chosen)", "ean, candidate 2",
-        *(f"EAN, beta {beta} (LTH4SA, Table I, a module a block)" for beta in (0.2, 0.5, 0.8)),
+        *(f"EAN, beta {beta} (LTH4SA, Table I, one module per block)" for beta in (0.2, 0.5, 0.8)),
     ]  # fmt: skip
     assert found["plain"][1:8] == ["64.94", "0.43", "0.00", "-", "35.00", "34.00", "100"]
     assert found["full_sa"][1:4] == ["66.77", "0.47", "38.98"]
@@ -69,11 +69,12 @@ def test_share_ean_stands_beside_the_nearest_rows(ean):
     assert chosen[5:] == ["37.00", "36.00", "100", "440,208", "9.00", "8.00 to 10.00",
                           "undecided (by single figures: no)"]  # fmt: skip
     assert (
-        found["EAN, beta 0.5 (LTH4SA, Table I, a module a block)"][1:] == ["66.90", "0.45", "26.52", "yes"] + ["-"] * 7
+        found["EAN, beta 0.5 (LTH4SA, Table I, one module per block)"][1:]
+        == ["66.90", "0.45", "26.52", "yes"] + ["-"] * 7
     )
     said = sections(write_report(folder))["Published and measured"]
     assert "100 iterations of `x.py`. Published ones" in said and "100 epochs, the rate along a cosine" in said
-    assert "No figures were published for ean on resnet38 with a module a stage" in said
+    assert "No figures were published for ean on resnet38 with one module per stage" in said
 
 
 def test_a_full_sa_search_stands_beside_its_own_row(ean):

@@ -74,6 +74,7 @@ def test_verifies(name):
     result = verify_backbone(name)
     assert result.ok, result.problems
     assert result.parameters == result.expected
+    assert result.macs == result.expected_macs
 
 
 @pytest.mark.parametrize("name", [param for param in every_card() if get_card(param.values[0]).attention])

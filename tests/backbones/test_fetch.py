@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import os
 import threading
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -78,7 +79,7 @@ def test_create_backbone_from_the_trunk(weights_folder, caplog):
     assert "init=trunk" in caplog.text and "fresh: 2" in caplog.text
 
 
-CONTENT = os.urandom(200_000)
+CONTENT = (bytes(range(251)) * 800)[:200_000]
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -87,9 +88,18 @@ class Server(http.server.BaseHTTPRequestHandler):
         if self.path.endswith("gone.pth"):
             self.send_error(404)
             return
+        if self.path.startswith("/to?"):
+            self.send_response(302)
+            self.send_header("Location", self.path[4:])
+            self.end_headers()
+            return
         self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT)))
+        if not self.path.startswith("/long"):
+            self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
+        if self.path.startswith("/long"):
+            for _ in range(200):
+                self.wfile.write(CONTENT)
         cut = {"/cut": CONTENT[:1000], "/bad": CONTENT[::-1]}
         self.wfile.write(cut.get(self.path[:4], CONTENT))
 
@@ -97,8 +107,15 @@ class Server(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@pytest.fixture
+def server(running_server, monkeypatch):
+    """A server without a certificate, which only tests may download from."""
+    monkeypatch.setattr(fetch, "_REMOTE", ("https://", "http://"))
+    return running_server
+
+
 @pytest.fixture(scope="module")
-def server():
+def running_server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
@@ -107,10 +124,10 @@ def server():
 
 def test_a_download_is_verified_and_kept(server, weights_folder):
     seen = []
-    path = fetch.download(f"{server}/net-{DIGEST[:8]}.pth", progress=lambda done, total: seen.append((done, total)))
-    assert path == weights_folder / f"net-{DIGEST[:8]}.pth" and path.read_bytes() == CONTENT
+    path = fetch.download(f"{server}/net.pth", sha256=DIGEST, progress=lambda *said: seen.append(said))
+    assert path == weights_folder / "net.pth" and path.read_bytes() == CONTENT
     assert seen[-1] == (len(CONTENT), len(CONTENT))
-    assert fetch.download(f"http://127.0.0.1:1/net-{DIGEST[:8]}.pth") == path  # there already: no connection
+    assert fetch.download("https://127.0.0.1:1/net.pth", sha256=DIGEST) == path  # there already: no connection
     assert os.listdir(weights_folder) == [path.name]
 
 
@@ -125,19 +142,71 @@ def test_a_failed_download_leaves_nothing(server, weights_folder, kind):
 
 def test_nobody_answers(weights_folder):
     with pytest.raises(RunError, match="could not be downloaded"):
-        fetch.download(f"http://127.0.0.1:1/net-{DIGEST[:8]}.pth")
+        fetch.download("https://127.0.0.1:1/net.pth", sha256=DIGEST)
     with pytest.raises(RunError, match="could not be downloaded"):
-        fetch.download(f"file:///no/such/net-{DIGEST[:8]}.pth")
+        fetch.download("file:///no/such/net.pth", sha256=DIGEST)
 
 
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("https://example.org/net.pth", "nothing to check the download against"),
-        ("ftp://example.org/net-00000000.pth", "begins with https"),
+        ("ftp://example.org/net.pth", "begins with https"),
+        ("http://example.org/net.pth", "begins with https"),
         ("https://example.org/", "leaves the card's folder"),
     ],
 )
 def test_urls_that_are_refused(url, told):
     with pytest.raises(UserInputError, match=told):
-        fetch.download(url)
+        fetch.download(url, sha256=DIGEST)
+
+
+@pytest.mark.parametrize("sha256", [None, "", DIGEST[:8], DIGEST[:63], "x" * 64])
+def test_a_prefix_of_a_hash_is_none(sha256):
+    with pytest.raises(UserInputError, match="expected its whole sha256"):
+        fetch.download(f"https://example.org/net-{DIGEST[:8]}.pth", sha256=sha256)
+
+
+@pytest.mark.parametrize("size", [None, len(CONTENT)])
+def test_an_endless_download_is_given_up(server, weights_folder, monkeypatch, size):
+    monkeypatch.setenv("TRANSFER_MAX_DOWNLOAD", "1")
+    told = "TRANSFER_MAX_DOWNLOAD=2" if size is None else "longer than the 200,000 bytes"
+    with pytest.raises(UserInputError, match=told):
+        fetch.download(f"{server}/long.pth", sha256=DIGEST, size=size)
+    assert os.listdir(weights_folder) == []
+
+
+def test_a_download_that_drips_is_given_up(server, weights_folder, monkeypatch):
+    monkeypatch.setattr(fetch, "_CHUNK", 1 << 30)
+    monkeypatch.setattr(fetch, "_TIMEOUT_SECONDS", 1e-9)
+    monkeypatch.setattr(fetch.urllib.request.OpenerDirector, "open", lambda *args, timeout: Drip())
+    with pytest.raises(RunError, match="stalled"):
+        fetch.download(f"{server}/net.pth", sha256=DIGEST)
+    assert os.listdir(weights_folder) == []
+
+
+class Drip:
+    headers = MappingProxyType({})
+
+    def read1(self, size):
+        return b"."
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        pass
+
+
+@pytest.mark.parametrize("to", ["http://127.0.0.1:1/net.pth", "file:///etc/hostname", "ftp://example.org/net.pth"])
+def test_no_redirect_leads_to_where_none_may_begin(server, weights_folder, monkeypatch, to):
+    download = fetch.download
+    opener = fetch._OnlySafe.redirect_request
+
+    def https_only(*args):
+        monkeypatch.setattr(fetch, "_REMOTE", ("https://",))
+        return opener(*args)
+
+    monkeypatch.setattr(fetch._OnlySafe, "redirect_request", https_only)
+    with pytest.raises(RunError, match="could not be downloaded"):
+        download(f"{server}/to?{to}", sha256=DIGEST)
+    assert os.listdir(weights_folder) == []

@@ -6,7 +6,8 @@ import json
 import pytest
 from card_files import shake, small_card, tool
 
-from backbones.registry import build, get_card, list_backbones
+from backbones.card import Provenance
+from backbones.registry import build, get_card, list_backbones, register_backbone
 from backbones.weights import save_safetensors
 from transfer.cli import run_command
 
@@ -40,7 +41,7 @@ def test_list_shows_every_backbone_on_one_line(command):
     status, out, _ = command("list")
     assert status == 0
     for name in list_backbones():
-        assert sum(f" {name} " in line for line in out.splitlines()) == 1
+        assert sum(line.split()[0] == name for line in out.splitlines()) == 1
     assert "resnet164" not in command("list", "resnet50*")[1]
     trained = [row["name"] for row in json.loads(command("list", "--pretrained", "--json")[1])]
     assert trained == [name for name in list_backbones() if get_card(name).weights]
@@ -56,11 +57,39 @@ def test_list_as_json(command):
         "connected": 9,
         "blocks": 16,
         "parameters": 25584104,
+        "macs": 4087136256,
         "published_top1": 77.62,
         "provenance": "paper",
         "weights": False,
     }
     assert rows["resnet50_share_ean_se.standin"]["published_top1"] is None
+
+
+def test_a_listing_in_a_pipe_is_plain_and_does_not_wrap(command, own, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    register_backbone(small_card(provenance=Provenance("hand", "[a] " + 60 * "long note ")))
+    out = command("list")[1]
+    head, *lines = out.splitlines()
+    assert head.split()[0] == "name" and len(lines) == len(list_backbones())
+    assert max(map(len, lines)) > 80 and not set("│┃━") & set(out)
+    place = head.index("weights")
+    assert {line[place:].strip() for line in lines} == {"yes", "-"}
+    assert "[a] " + 60 * "long note " in command("show", "resnet20_share_se.mine")[1].replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["foo*"], "no backbone fits 'foo*'."),
+        (["resnet51*"], "no backbone fits 'resnet51*'. Did you mean 'resnet50*'"),
+        (["resnet50.imagent"], "Did you mean 'resnet50.imagenet'"),
+        (["resnet50*", "--pretrained"], "backbones that fit 'resnet50*' has weights of its own"),
+    ],
+)
+def test_a_list_without_a_row_says_so(command, argv, said):
+    status, out, err = command("list", *argv)
+    assert (status, out) == (0, "") and said in err and err.count("\n") == 1
+    assert json.loads(command("list", *argv, "--json")[1]) == []
 
 
 def test_a_broken_card_does_not_hide_the_others(command, own):
@@ -164,7 +193,9 @@ def test_fetch_puts_a_verified_file_where_trunk_weights_are_looked_for(command, 
     content = b"weights"
     name = f"resnet18-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     (tmp_path / name).write_bytes(content)
-    status, out, _ = command("fetch", "--url", (tmp_path / name).as_uri())
+    status, out, _ = command(
+        "fetch", "--url", (tmp_path / name).as_uri(), "--sha256", hashlib.sha256(content).hexdigest()
+    )
     assert status == 0 and str(tmp_path / "weights" / name) in out
     from backbones.weights import find_trunk_weights
 
@@ -172,5 +203,5 @@ def test_fetch_puts_a_verified_file_where_trunk_weights_are_looked_for(command, 
 
 
 def test_a_failed_fetch_is_status_1(command, tmp_path):
-    status, _, err = command("fetch", "--url", (tmp_path / "no-00000000.pth").as_uri())
+    status, _, err = command("fetch", "--url", (tmp_path / "no-00000000.pth").as_uri(), "--sha256", "0" * 64)
     assert status == 1 and "could not be downloaded" in err

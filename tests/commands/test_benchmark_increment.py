@@ -89,7 +89,7 @@ def test_increments_of_counters_and_segmentors(tool, name):
     assert [row["name"] for row in written["rows"]] == [reference] * 2 + [path] * 2
     assert {row["against"] for row in written["rows"]} == {None, reference}
     more = {row["name"]: row["parameters"] for row in written["rows"]}
-    assert 0 < more[path] - more[reference] <= 580 + 2184 + 8464  # SE, one module a stage
+    assert 0 < more[path] - more[reference] <= 580 + 2184 + 8464  # SE, one module per stage
     assert all(row["difference"] < 1e-3 for row in written["rows"])
 
 

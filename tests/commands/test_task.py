@@ -24,6 +24,11 @@ PARTS = {
         "load": (["config", "checkpoint"], {"deploy": False}),
         "predict_image": (["predictor", "image_HW3"], {}),
     },
+    "explain": {
+        "load": (["config", "checkpoint"], {}),
+        "view": (["explainer", "image_HW3"], {"target": None, "region": None}),
+    },
+    "export": {"graph": (["predictor"], {}), "network": (["model"], {})},
     "scenes": {"write_scenes": (["out", 4, 0, 0.5], {"progress": print})},
 }
 """The calls that commands make: functions of each part, with positional and keyword arguments."""

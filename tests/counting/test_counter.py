@@ -7,7 +7,7 @@ from counting_tiny import batch, counter
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
-from backbones.errors import UserInputError
+from backbones.errors import RunError, UserInputError
 from tasks.counting.tiling import MARGIN, grid, split
 from transfer.deploy import deploy
 from transfer.engine.training import train
@@ -216,3 +216,16 @@ def test_a_training_with_another_stride_ends_before_it_reads_data(tmp_path):
     with pytest.raises(UserInputError, match=r"train_dataloader\.dataset\.pipeline\.1\.stride=4: .* stride 8"):
         train(config, work_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_density_that_is_not_finite_is_an_error_and_no_count():
+    model = counter().eval()
+    with torch.no_grad():
+        model.head.get_parameter(next(name for name, _ in model.head.named_parameters())).fill_(float("nan"))
+    data = batch((16, 24))
+    data["data_samples"][0].set_metainfo({"img_path": "street.jpg"})
+    with (
+        torch.no_grad(),
+        pytest.raises(RunError, match=r"street\.jpg: the network's output holds numbers"),
+    ):
+        model.test_step(data)

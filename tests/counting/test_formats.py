@@ -22,7 +22,7 @@ from annotation_files import (
 )
 
 from backbones.errors import UserInputError
-from tasks.counting.formats import _base, find_format, get_format, known_formats, list_formats, read_file
+from tasks.counting.formats import find_format, get_format, known_formats, list_formats, read_file
 
 
 def corners(mark):
@@ -276,9 +276,9 @@ def test_deep_json_is_refused(tmp_path, file, text):
 
 @pytest.mark.parametrize("file", ["a.json", "a.xml", "a.csv"])
 def test_files_are_bounded_before_they_are_parsed(tmp_path, monkeypatch, file):
-    monkeypatch.setattr(_base, "MAX_BYTES", 1 << 20)
+    monkeypatch.setenv("TRANSFER_MAX_ANNOTATIONS", "1")
     (tmp_path / file).write_bytes(b" " * (1 << 20) + b" ")
-    with pytest.raises(UserInputError, match="is larger than 1 MiB"):
+    with pytest.raises(UserInputError, match="expected 1 MiB at most; if it may"):
         find_format(tmp_path / file)
 
 

@@ -31,9 +31,9 @@ NETWORKS = {
     "plain": dict(arch="resnet50"),
     "biases": dict(arch="resnet50", **SE, scheme=SCHEME_50, conv_bias=True),
     "se": dict(arch="resnet50", **SE, scheme=SCHEME_50, **STAGE),
-    "se, a module a block": dict(arch="resnet50", **SE, **BLOCK),
+    "se, one module per block": dict(arch="resnet50", **SE, **BLOCK),
     "sge": dict(arch="resnet50", **SGE, attention_args=dict(groups=8), scheme=SCHEME_50),
-    "sge, a module a block": dict(arch="resnet50", **SGE, attention_args=dict(groups=8), **BLOCK),
+    "sge, one module per block": dict(arch="resnet50", **SGE, attention_args=dict(groups=8), **BLOCK),
     "dia": dict(arch="resnet50", **DIA, scheme=SCHEME_50),
     "dia, output stride 8": dict(arch="resnet50", **DIA, output_stride=8, out_indices=(0, 1, 2, 3)),
     "se, output stride 8": dict(arch="resnet50", **SE, output_stride=8, out_indices=(1, 3)),
@@ -147,6 +147,20 @@ def test_outputs_are_the_same_in_the_default_format_and_without_onednn(name, pic
         monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)
         assert_same(expected, deploy(net)(pictures))
         assert_same(net.double()(pictures.double()), deploy(net)(pictures.double()), 1e-9)
+
+
+@pytest.mark.parametrize("name", ("se", "sge", "dia"))
+def test_without_packing_only_torchs_own_operators_are_left(name, pictures):
+    net = nn.Sequential(build(NETWORKS[name], pictures))
+    head = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
+    for model in (net, head):
+        deployed = deploy(model, pack=False)
+        with torch.no_grad():
+            assert_same(model(pictures), deployed(pictures))
+            program = torch.export.export(deployed, (pictures,))
+        names = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+        assert names and all(name.startswith(("aten.", "<built-in")) for name in names), names
+        assert not any(isinstance(module, (nn.BatchNorm2d, nn.Conv2d)) for module in deployed.modules())
 
 
 @pytest.mark.parametrize("options", (dict(SGE, attention_args=dict(groups=4)), DIA), ids=("sge", "dia"))

@@ -38,14 +38,14 @@ def test_message_hub_survives_the_way_there_and_back():
 
 
 def test_full_disk_is_explained_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):
-    real = checkpoints.write_atomically
+    real = checkpoints.write_with_hash
 
     def full(path, data):
         if "iter_6" in str(path):
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path, data)
 
-    monkeypatch.setattr(checkpoints, "write_atomically", full)
+    monkeypatch.setattr(checkpoints, "write_with_hash", full)
     config = load_config(
         engine_tiny.write_config(tmp_path, "full"),
         ["default_hooks.checkpoint.max_keep_ckpts=1", "default_hooks.checkpoint.save_best=None"],

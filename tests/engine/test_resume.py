@@ -52,12 +52,12 @@ def test_resume_is_bit_exact(tmp_path, workers, name, capfd):
     iteration = saved["meta"]["iter"]
     assert 0 < iteration < 9 and saved["sampler"]["position"] == 4 * iteration
     assert workers or iteration == 5
-    assert run(tmp_path, f"rest{workers}{name}", tmp_path / "cut", options, resume=True) == 0
+    assert run(tmp_path, f"rest{workers}{name}", tmp_path / "cut", options, resume=True, allow_changes=True) == 0
     same(tmp_path / "whole" / "iter_9.pth", tmp_path / "cut" / "iter_9.pth")
     curves = [(tmp_path / d / "curve.jsonl").read_text().splitlines() for d in ("whole", "cut")]
     values = [{e["iter"]: e["val"] for e in map(json.loads, curve) if "val" in e} for curve in curves]
     assert values[0] == values[1] and set(values[0]) == {4, 8, 9}
-    best = [sorted(p.name for p in (tmp_path / d).glob("best_*")) for d in ("whole", "cut")]
+    best = [sorted(p.name for p in (tmp_path / d).glob("best_*.pth")) for d in ("whole", "cut")]
     assert best[0] == best[1] and len(best[0]) == 1
 
 
@@ -90,7 +90,7 @@ def test_resume_refuses_another_seed_and_another_optimiser(tmp_path):
     with pytest.raises(UserInputError, match="trained with seed 3"):
         run(tmp_path, "reseeded", tmp_path / "w", short, resume=True, seed=4)
     with pytest.raises(UserInputError, match="weights only"):
-        best = next((tmp_path / "w").glob("best_*"))
+        best = next((tmp_path / "w").glob("best_*.pth"))
         run(tmp_path, "from_best", tmp_path / "w", short, resume=best)
     with pytest.raises(UserInputError, match=r"holds checkpoints already, up to iter_3\.pth: continue with --resume"):
         run(tmp_path, "again", tmp_path / "w", short)

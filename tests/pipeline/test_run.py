@@ -44,7 +44,7 @@ def test_a_search_from_end_to_end_and_again(written, tmp_path, capsys):
         checkpoint = folder / run["checkpoint"]
         assert run["sha256"] == sha256_file(checkpoint)
         modules = {k.split(".")[3] for k in torch.load(checkpoint)["state_dict"] if "attention.layer" in k}
-        blockwise = run["name"] == "full_sa"  # a module a block: numbered below the stage
+        blockwise = run["name"] == "full_sa"  # one module per block: numbered below the stage
         assert modules and all(name.isdigit() == blockwise for name in modules)
         assert run["val"]["top1"] * 20 % 100 == run["test"]["top1"] * 20 % 100 == 0  # of 20 images each
     candidates = {run["scheme"]: run["val"]["top1"] for run in record["runs"][:2]}

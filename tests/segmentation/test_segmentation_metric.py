@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from backbones.errors import RunError
 from tasks.segmentation.metric import SegmentationMetric, class_table
 
 pytestmark = pytest.mark.slow
@@ -118,3 +119,14 @@ def test_the_interval_of_one_image_is_a_point():
     metric = SegmentationMetric()
     found = measured([(truth, truth)], ("a", "b", "absent"), metric=metric)
     assert metric.intervals["miou"] == (found["miou"], found["miou"]) == (100, 100)
+
+
+def test_scores_that_are_not_finite_are_an_error_and_no_figure():
+    mask = torch.zeros(1, 2, 2, dtype=torch.int64)
+    scores = torch.tensor([0.0, math.nan]).view(2, 1, 1).expand(2, 2, 2)
+    parts = {"pred_sem_seg": mask, "gt_sem_seg": mask, "seg_logits": scores}
+    metric = SegmentationMetric()
+    metric.dataset_meta = {"classes": ("a", "b")}
+    sample = {"img_path": "street.jpg", **{key: {"data": value} for key, value in parts.items()}}
+    with pytest.raises(RunError, match=r"street\.jpg: the network's output holds numbers that are not finite"):
+        metric.process({}, [sample])

@@ -164,7 +164,7 @@ def test_the_truth_is_that_of_the_configs_test_images(files, voc):
 
 def test_names_come_from_the_checkpoint_then_the_config_then_voc(files):
     config = load_config("tiny.py")
-    own = {"meta": {"dataset_meta": {"classes": ["sky", "sea"], "palette": [[1, 2, 3], [4, 5, 6]]}}}
+    own = {"dataset_meta": {"classes": ["sky", "sea"], "palette": [[1, 2, 3], [4, 5, 6]]}}
     assert classes_of(config, own, 2) == (("sky", "sea"), [(1, 2, 3), (4, 5, 6)])
     assert classes_of(config, {}, 21)[0][15] == "person"
     names, colours = classes_of(config, {}, 30)

@@ -6,9 +6,10 @@ Never in a column with them: the papers' schedules are others.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
@@ -49,6 +50,53 @@ class Distribution:
     sd: float
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A row of a paper's table: a network, what was printed of it, and how it is made here.
+
+    Attributes:
+        network: as the table calls it.
+        values: figures by name, see `transfer.analysis.papers.FIGURES`; what the table leaves open is not there.
+        card: the registered backbone that is this network, or stands in for it; empty where there is none.
+        config: name of the config that trains it.
+        options: of that command, behind `--cfg-options`.
+        note: what has to be known about the printed figures.
+    """
+
+    network: str
+    values: Mapping[str, float]
+    card: str = ""
+    config: str = ""
+    options: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the papers.
+
+    Attributes:
+        name: where it is printed.
+        about: what it is on.
+        data: the data set, as cards call it.
+        iterations: of the papers' trainings, None where they do not say.
+        cells: its rows.
+        parameter_digits: behind the point of the printed millions of parameters.
+    """
+
+    name: str
+    about: str
+    data: str
+    cells: tuple[Cell, ...]
+    iterations: int | None = None
+    parameter_digits: int = 3
+
+
+def printed(name: str, value: float) -> str:
+    """A figure in the papers' digits: errors of counts as they stand, percent with two."""
+    return str(float(value)) if name in ("mae", "mse") else f"{value:.2f}"
+
+
 METHODS = {"ean": "EAN", "enas": "ENAS", "darts": "DARTS", "ga": "GA", "l1": "l1", "gm": "GM"}
 """Our names of the methods that have rows in Table I, and the paper's."""
 
@@ -68,3 +116,14 @@ TABLE5: list[tuple[int, float, float]] = [tuple(row) for row in _FIGURES["table5
 TABLE6: dict[str, tuple[float, float, float]] = {arch: tuple(row) for arch, row in _FIGURES["table6"].items()}
 FIG4 = tuple(Distribution(**group) for group in _FIGURES["fig4"]["groups"])
 FIG4_P: float = _FIGURES["fig4"]["p"]
+
+
+def _cell(row: dict[str, Any]) -> Cell:
+    own = {key: row.pop(key) for key in ("network", "card", "config", "options", "note") if key in row}
+    return Cell(**own, values=row)
+
+
+TABLES = tuple(
+    Table(**{**entry, "cells": tuple(map(_cell, map(dict, entry["cells"])))}) for entry in _FIGURES["tables"]
+)
+"""Tables II to IV, VII and VIII of LTH4SA, which are 1 to 5 of EAN."""

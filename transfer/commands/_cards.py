@@ -8,16 +8,16 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from backbones import macs
 from backbones.archive import pack, unpack
 from backbones.card import BackboneCard
-from backbones.card_store import Card
+from backbones.card_store import Card, CardStore
+from backbones.escaping import printable
 from backbones.hub import read_folder
 from backbones.hub_pack import pack_folder
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from transfer.commands._tables import print_rows
 
 
 def card_row(card: BackboneCard) -> dict[str, Any]:
@@ -31,27 +31,31 @@ def card_row(card: BackboneCard) -> dict[str, Any]:
         "connected": card.scheme.connected,
         "blocks": card.scheme.total,
         "parameters": card.parameters.count if card.parameters else None,
+        "macs": macs.on_card(card),
         "published_top1": top1[0] if top1 else None,
         "provenance": card.provenance.kind,
         "weights": card.weights is not None,
     }
 
 
-def listing(cards: list[BackboneCard]) -> Table:
+def print_listing(cards: list[BackboneCard]) -> None:
     """A row for each card."""
-    table = new_table("name", "SAM", "shared by", "connected", "parameters", "top-1 (paper)", "scheme from", "weights")
-    for row in map(card_row, cards):
-        table.add_row(
-            row["name"],
-            row["attention"] or "-",
-            row["sharing"] or "-",
-            f"{row['connected']}/{row['blocks']}",
-            f"{row['parameters'] / 1e6:.3f} M" if row["parameters"] else "-",
-            f"{row['published_top1']:.2f}" if row["published_top1"] is not None else "-",
-            row["provenance"],
-            "yes" if row["weights"] else "-",
-        )
-    return table
+    columns = ("name", "SAM", "shared by", "connected", "parameters", "MACs", "top-1 (paper)", "scheme from", "weights")
+    print_rows(columns, map(_listed, map(card_row, cards)), right=("connected", "parameters", "MACs"))
+
+
+def _listed(row: dict[str, Any]) -> list[str]:
+    return [
+        row["name"],
+        row["attention"] or "-",
+        row["sharing"] or "-",
+        f"{row['connected']}/{row['blocks']}",
+        f"{row['parameters'] / 1e6:.3f} M" if row["parameters"] else "-",
+        f"{row['macs'] / 1e9:.3f} G" if row["macs"] else "-",
+        f"{row['published_top1']:.2f}" if row["published_top1"] is not None else "-",
+        row["provenance"],
+        "yes" if row["weights"] else "-",
+    ]
 
 
 def facts(card: BackboneCard) -> list[str]:
@@ -77,19 +81,23 @@ def _count(card: BackboneCard) -> str:
     return f"{card.parameters.count:,} ({classes}{', convolutions with bias' if card.parameters.conv_bias else ''})"
 
 
-def table_of_figures(title: str, rows: Iterable[tuple[str, str, str]]) -> Table:
+def print_figures(title: str, rows: Iterable[tuple[str, str, str]]) -> None:
     """A table with the data, the figures and the source of each row."""
-    table = new_table(title, "figures", "source")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    print_rows((title, "figures", "source"), rows)
+
+
+def say_none(store: CardStore[Any], pattern: str, wanted: str = "") -> None:
+    """On standard error: no card fits, and which names come close; or none of those that fit is as `wanted`."""
+    fitting = len(store.names(pattern))
+    asked = f"none of the {fitting} {store.kind}s that fit {pattern!r} {wanted}"
+    print(asked if fitting else store.none_fits(pattern), file=sys.stderr)
 
 
 def say_problems(lines: Iterable[str]) -> int:
     """A line on standard error for each problem; returns the exit status."""
     lines = list(lines)
     for line in lines:
-        print("error:", line, file=sys.stderr)
+        print("error:", printable(line), file=sys.stderr)
     return 2 if lines else 0
 
 
@@ -120,23 +128,3 @@ def unpacked(source: str, kind: type[Card]) -> Iterator[Card]:
     else:
         with tempfile.TemporaryDirectory() as folder:
             yield unpack(source, Path(folder), kind.parse)
-
-
-def new_table(*columns: str) -> Table:
-    """A table for the terminal; numbers stand on the right."""
-    from rich.table import Table
-
-    table = Table()
-    for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column in ("parameters", "connected") else "left")
-    return table
-
-
-def print_table(table: Table) -> None:
-    """As wide as the terminal, or on one line each."""
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200  # a pipe has no width: keep a card on one line
-    console.print(table)

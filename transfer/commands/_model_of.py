@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,7 +38,8 @@ def add_model(parser: argparse.ArgumentParser, inputs: str, help: str) -> None:
         "inputs",
         nargs="+",
         metavar=inputs,
-        help=f"{help}; in front of them CHECKPOINT (.pth) of a training, or CONFIG CHECKPOINT where it holds no config",
+        help=f"{help}; in front of them CHECKPOINT (.pth) of a training, CONFIG CHECKPOINT where it holds no config, "
+        "or an exported model (.onnx)",
     )
     parser.add_argument("--model", metavar="NAME", help="a registered model, see `tools/models.py list`")
     parser.add_argument("--task", help="without --model and CHECKPOINT: the default model of this task")
@@ -50,26 +52,37 @@ def resolve_model(args: argparse.Namespace) -> Chosen:
         UserInputError: an unknown model, no default, a model of another task, a checkpoint without a config, or two
             models at once.
     """
-    from transfer.engine.config_check import apply_options, load_config, parse_options
-
     config, checkpoint, inputs = split_words(args.inputs)
     if args.model is not None and checkpoint is not None:
         raise UserInputError(f"--model {args.model}: says which model, {checkpoint} cannot be given beside it")
     if not inputs:
         raise UserInputError("nothing to predict, expected images behind the model")
-    if config is not None and checkpoint is not None:
-        source = Source(load_config(config, args.cfg_options), Path(checkpoint))
-    elif checkpoint is not None:
-        source = source_of_checkpoint(checkpoint)
-    else:
-        source = source_of_card(get_model_card(args.model, args.task))
-    if config is None:
-        apply_options(source.config, parse_options(args.cfg_options))
+    source = find_source(config, checkpoint, args.model, args.task, args.cfg_options)
     where = f"config {config or source.config.filename}"
     task = get_task(source.config, where=where).name
     if args.task not in (None, task):
         raise UserInputError(f"--task {args.task}: {where} is of task {task!r}")
     return Chosen(source.config, source.checkpoint, inputs, source.card)
+
+
+def find_source(
+    config: str | None, checkpoint: str | None, name: str | None, task: str | None, options: Sequence[str]
+) -> Source:
+    """The model of a config and a checkpoint, of a checkpoint that holds its config, or of a name, with `options`.
+
+    Raises:
+        UserInputError: as `resolve_model`; options or a config for an exported model, which takes neither.
+    """
+    from transfer.engine.config_check import apply_options, load_config, parse_options
+
+    if checkpoint is not None and checkpoint.endswith(".onnx") and (config is not None or options):
+        beside = f"config {config}" if config is not None else "--cfg-options"
+        raise UserInputError(f"{checkpoint}: an exported model is as its own config says, leave {beside} out")
+    if config is not None and checkpoint is not None:
+        return Source(load_config(config, options), Path(checkpoint))
+    source = source_of_card(get_model_card(name, task)) if checkpoint is None else source_of_checkpoint(checkpoint)
+    apply_options(source.config, parse_options(options))
+    return source
 
 
 def split_words(words: list[str]) -> tuple[str | None, str | None, list[str]]:

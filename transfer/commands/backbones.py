@@ -8,34 +8,38 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backbones.arch import get_arch
+from backbones.arch import family_of, get_arch
 from backbones.archive import SUFFIXES
 from backbones.card import INPUTS, KINDS, SHARING, BackboneCard, Figures, Provenance, known_attentions
-from backbones.drawing import draw_backbone, scheme_lines
+from backbones.drawing import draw_backbone, network_lines
 from backbones.errors import UserInputError
+from backbones.escaping import printable
 from backbones.hub import CARD
 from backbones.registry import STORE, get_card, list_backbones, register_backbone, remove_backbone
 from backbones.scheme import ConnectionScheme
+from backbones.widths import WidthPlan
 from transfer.commands._cards import (
     add_pack,
     card_row,
     facts,
-    listing,
-    new_table,
     packed,
-    print_table,
+    print_figures,
+    print_listing,
+    say_none,
     say_problems,
-    table_of_figures,
     unpacked,
 )
+from transfer.commands._tables import print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from backbones.verification import Verification
+
 TEXTS = {
     "list": "list the registered backbones",
     "show": "show one card and draw its scheme stage by stage",
-    "verify": "build, count parameters, check the weights' sha256 and that they fit",
+    "verify": "build, count parameters and MACs, check the weights' sha256 and that they fit",
     "register": "add a backbone to your own cards",
     "remove": "delete one of your own cards and its weights",
     "fetch": "download weights; the only command that uses the network",
@@ -67,6 +71,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     command = add("verify", run_verify)
     command.add_argument("name", nargs="?", help="one backbone")
     command.add_argument("--all", action="store_true", help="every registered backbone")
+    command.add_argument("--write", action="store_true", help="first write the MACs counted into the card")
     command.add_argument("--json", action="store_true", help="print JSON")
 
     _add_register(add("register", run_register))
@@ -79,7 +84,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "name", nargs="?", help="an architecture, such as resnet50, or a backbone whose card has a url"
     )
     command.add_argument("--url", help="download this file instead")
-    command.add_argument("--sha256", help="its hash, where the file's name holds none")
+    command.add_argument("--sha256", help="with --url: the file's whole hash, 64 digits")
 
     add_pack(add("pack", run_pack))
     return parser.parse_args(argv)
@@ -98,6 +103,7 @@ def _add_register(command: argparse.ArgumentParser) -> None:
     command.add_argument("--attention-args", nargs="+", default=[], metavar="KEY=VALUE", help="such as reduction=16")
     command.add_argument("--sharing", help=f"{' or '.join(SHARING)} (default stage)")
     command.add_argument("--scheme", help="such as 100.1011.010011.011 (default: every block; of a search, its best)")
+    command.add_argument("--widths", help="channels left inside blocks, such as 8x8*2.16x16*2.32x32*2 (default: all)")
     command.add_argument("--run", dest="training", help="of a search: plain, full_sa or full_share beside it")
     command.add_argument("--provenance", help=f"where the scheme comes from: {', '.join(KINDS)} (default hand)")
     command.add_argument("--source-text", metavar="TEXT", help="the paper, the search run or the person")
@@ -111,14 +117,16 @@ def _add_register(command: argparse.ArgumentParser) -> None:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """A row a card; a broken card does not hide the others."""
+    """A row for each card; a broken card does not hide the others."""
     cards, broken = STORE.readable(args.pattern)
     if args.pretrained:
         cards = [card for card in cards if card.weights is not None]
     if args.json:
         print(json.dumps([card_row(card) for card in cards], indent=2))
-    else:
-        print_table(listing(cards))
+    elif cards:
+        print_listing(cards)
+    if not cards and not broken:
+        say_none(STORE, args.pattern, "has weights of its own")
     return say_problems(broken)
 
 
@@ -130,11 +138,10 @@ def run_show(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(card.to_dict() | {"path": str(card.path)}, indent=2))
         return 0
-    drawing = scheme_lines(card.scheme, get_arch(card.arch).channels)
-    print("\n".join([card.name, card.summary, "", *facts(card), "", *drawing, ""]))
+    print(printable("\n".join([card.name, card.summary, "", *facts(card), "", *network_lines(card), ""])))
     for title, entries in (("published", card.published), ("measured with this code", card.measured)):
         if entries:
-            print_table(table_of_figures(title, map(_figures_row, entries)))
+            print_figures(title, map(_figures_row, entries))
         else:
             print(f"{title}: none")
     return 0
@@ -149,24 +156,30 @@ def _figures_row(entry: Figures) -> tuple[str, str, str]:
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    """A row a card; status 2 where one does not hold."""
+    """A row for each card; status 2 where one does not hold."""
     if args.all == (args.name is not None):
         raise UserInputError("verify: expected the name of one backbone, or --all")
-    from backbones.verification import verify_backbone, verify_card
+    from backbones.verification import verify_backbone, verify_card, write_macs
 
+    if args.write:
+        for card in STORE.readable()[0] if args.all else [get_card(args.name)]:
+            write_macs(card)
     results = [verify_backbone(name) for name in list_backbones()] if args.all else [verify_card(get_card(args.name))]
     if args.json:
         print(json.dumps([{**vars(result), "ok": result.ok} for result in results], indent=2))
     else:
-        table = new_table("name", "parameters", "on the card", "weights", "result")
-        for r in results:
-            counts = [f"{count:,}" if count is not None else "-" for count in (r.parameters, r.expected)]
-            table.add_row(r.name, *counts, r.weights, "ok" if r.ok else "; ".join(r.problems))
-        print_table(table)
+        columns = ("name", "parameters", "on the card", "MACs", "on the card", "weights", "result")
+        print_rows(columns, map(_verified, results), right=columns[1:5])
     return say_problems(f"{result.name}: {problem}" for result in results for problem in result.problems)
 
 
-_NETWORK = ("arch", "attention", "attention_args", "sharing", "provenance", "source_text", "summary")
+def _verified(result: Verification) -> list[str]:
+    found = (result.parameters, result.expected, result.macs, result.expected_macs)
+    counts = [f"{count:,}" if count is not None else "-" for count in found]
+    return [result.name, *counts, result.weights, "ok" if result.ok else "; ".join(result.problems)]
+
+
+_NETWORK = ("arch", "widths", "attention", "attention_args", "sharing", "provenance", "source_text", "summary")
 """Options of `register` that describe a network from nothing."""
 
 
@@ -230,6 +243,8 @@ def _card_from_options(args: argparse.Namespace) -> BackboneCard:
     if args.name is None or args.arch is None:
         raise UserInputError("register: expected CARD.toml, a pack, or at least --name and --arch")
     arch = get_arch(args.arch)
+    if args.scheme is not None and not family_of(args.arch).sams:
+        raise UserInputError(f"register: --scheme connects blocks to SAMs, but {args.arch} takes none; leave it out")
     if args.scheme is not None:
         scheme = ConnectionScheme.parse(args.scheme, arch.depths)
     else:
@@ -241,6 +256,7 @@ def _card_from_options(args: argparse.Namespace) -> BackboneCard:
         attention_args=dict(map(_key_value, args.attention_args)),
         sharing=args.sharing or "stage",
         scheme=scheme,
+        widths=None if args.widths is None else WidthPlan.parse(args.widths, arch.inner),
         input=INPUTS[arch.stem],
         provenance=Provenance(args.provenance or "hand", args.source_text or "given to `tools/backbones.py register`"),
         summary=args.summary or "",
@@ -279,7 +295,7 @@ def run_fetch(args: argparse.Namespace) -> int:
             weights = get_card(args.name).weights
             if weights is None or weights.url is None:
                 raise UserInputError(f"backbone {args.name!r}: its card names no url to fetch weights from")
-            path = download(weights.url, sha256=weights.sha256, progress=progress)
+            path = download(weights.url, sha256=weights.sha256, size=weights.bytes, progress=progress)
     print(f"{path}: verified")
     return 0
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import TYPE_CHECKING
 
+from backbones.escaping import printable
 from transfer.cli import add_cfg_options, add_config
+from transfer.commands._tables import print_rows
 
 if TYPE_CHECKING:
     from transfer.engine.data_report import DataReport
@@ -41,20 +42,16 @@ def main(argv: list[str] | None = None) -> int:
 def show(report: DataReport) -> None:
     """Prints the table of splits, every problem and remark, and the verdict."""
     from rich.console import Console
-    from rich.table import Table
 
-    console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 120)
     if report.rows:
-        table = Table()
-        for column in report.rows[0]:
-            table.add_column(column, justify="left" if column in ("data", "split") else "right", no_wrap=True)
-        for row in report.rows:
-            table.add_row(*(f"{value:,g}" if isinstance(value, (int, float)) else str(value) for value in row.values()))
-        console.print(table)
+        columns = tuple(report.rows[0])
+        rows = [[f"{v:,g}" if isinstance(v, (int, float)) else str(v) for v in row.values()] for row in report.rows]
+        print_rows(columns, rows, right=set(columns) - {"data", "split"})
+    console = Console(soft_wrap=True, highlight=False)
     for line in report.notes:
-        console.print(line, markup=False)
+        console.print(printable(line), markup=False)
     for line in report.remarks:
-        console.print(f"remark: {line}", markup=False)
+        console.print(f"remark: {printable(line)}", markup=False)
     for line in report.problems:
-        console.print(f"problem: {line}", markup=False, style="red")
+        console.print(f"problem: {printable(line)}", markup=False, style="red")
     console.print(report.verdict, markup=False, style="bold")

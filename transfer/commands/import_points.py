@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from backbones.escaping import printable
 from transfer.task import get_task
 
 
@@ -46,5 +47,5 @@ def main(argv: list[str] | None = None) -> int:
         test_share=args.test_share,
         seed=args.seed,
     )
-    print("\n".join(module.summary(report)))
+    print(printable("\n".join(module.summary(report))))
     return 0

@@ -9,8 +9,10 @@ from typing import Any
 
 from backbones.archive import SUFFIXES
 from backbones.errors import UserInputError
-from backbones.model_card import Measured, ModelCard, TrainingData
-from transfer.commands._cards import add_pack, new_table, packed, print_table, say_problems, table_of_figures, unpacked
+from backbones.escaping import printable
+from backbones.model_card import ModelCard, TrainingData
+from transfer.commands._cards import add_pack, packed, print_figures, say_none, say_problems, unpacked
+from transfer.commands._tables import print_rows
 from transfer.models import STORE, get_model_card, list_models, register_card, register_model, verify_model
 
 TEXTS = {
@@ -47,6 +49,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     command = add("verify", run_verify)
     command.add_argument("name", nargs="?", help="one model")
     command.add_argument("--all", action="store_true", help="every registered model")
+    command.add_argument("--json", action="store_true", help="print JSON")
 
     _add_register(add("register", run_register))
 
@@ -85,14 +88,17 @@ def run_list(args: argparse.Namespace) -> int:
     cards = [card for card in cards if args.task in (None, card.task)]
     if args.json:
         print(json.dumps([model_row(card) for card in cards], indent=2))
-    else:
-        table = new_table("name", "task", "default", "backbone", "measured", "summary")
-        for card in cards:
-            backbone = card.backbone.name if card.backbone else "-"
-            first = _values(card.measured[0]) if card.measured else "-"
-            table.add_row(card.name, card.task, "yes" if card.default else "-", backbone, first, card.summary)
-        print_table(table)
+    elif cards:
+        print_rows(("name", "task", "default", "backbone", "measured", "summary"), map(_listed, cards))
+    if not cards and not broken:
+        say_none(STORE, args.pattern, f"is of task {args.task!r}")
     return say_problems(broken)
+
+
+def _listed(card: ModelCard) -> list[str]:
+    backbone = card.backbone.name if card.backbone else "-"
+    measured = str(card.measured[0]) if card.measured else "-"
+    return [card.name, card.task, "yes" if card.default else "-", backbone, measured, card.summary]
 
 
 def model_row(card: ModelCard) -> dict[str, Any]:
@@ -108,27 +114,18 @@ def model_row(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def _values(measured: Measured) -> str:
-    """Metrics with their intervals, in a line."""
-    said = []
-    for name, value in measured.metrics.items():
-        low, high = measured.intervals.get(name, (None, None))
-        said.append(f"{name} {value:.4g}" + (f" ({low:.4g} to {high:.4g})" if low is not None else ""))
-    return ", ".join(said)
-
-
 def run_show(args: argparse.Namespace) -> int:
     """The whole card; the config on demand."""
     card = get_model_card(args.name)
     if args.config:
-        print(card.config.text, end="")
+        print(printable(card.config.text), end="")
     elif args.json:
         print(json.dumps(card.to_dict() | {"path": str(card.path)}, indent=2))
     else:
-        print("\n".join([card.name, *([card.summary] if card.summary else []), "", *_facts(card), ""]))
-        rows = [(m.data, _values(m), f"{m.command}. {m.note}" if m.note else m.command) for m in card.measured]
+        print(printable("\n".join([card.name, *([card.summary] if card.summary else []), "", *_facts(card), ""])))
+        rows = [(m.data, str(m), f"{m.command}. {m.note}" if m.note else m.command) for m in card.measured]
         if rows:
-            print_table(table_of_figures("measured on", rows))
+            print_figures("measured on", rows)
         else:
             print("measured: nothing")
     return 0
@@ -161,10 +158,12 @@ def run_verify(args: argparse.Namespace) -> int:
     if not args.all:
         get_model_card(args.name)  # an unknown name is no row
     problems = {name: _problem(name) for name in (list_models() if args.all else [args.name])}
-    table = new_table("name", "result")
-    for name, problem in problems.items():
-        table.add_row(name, problem or "ok")
-    print_table(table)
+    if args.json:
+        print(
+            json.dumps([{"name": name, "ok": not said, "problem": said} for name, said in problems.items()], indent=2)
+        )
+    else:
+        print_rows(("name", "result"), [(name, problem or "ok") for name, problem in problems.items()])
     clashes = STORE.clashes(STORE.readable()[0]) if args.all else []
     return say_problems([*(f"{name}: {problem}" for name, problem in problems.items() if problem), *clashes])
 

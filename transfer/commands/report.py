@@ -1,8 +1,10 @@
-"""Writes a page with tables and pictures on what was done: on one finished search, or on supernets as a whole."""
+"""Writes a page on what was done: a finished search, supernets as a whole, what is registered, the papers' tables."""
 
 from __future__ import annotations
 
 import argparse
+
+from transfer.cli import HOME
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -27,6 +29,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for name, what, explained in inputs:
         study.add_argument(name, nargs="+", action="extend", default=[], metavar=what, help=explained)
     study.set_defaults(run=run_study)
+    for name, what, run in (
+        ("zoo", "table of everything that is registered", run_zoo),
+        ("papers", "the papers' tables beside ours", run_papers),
+    ):
+        page = commands.add_parser(name, help=what, description=f"Writes docs/{name}.md of a checkout: {what}.")
+        page.add_argument("--out", metavar="FILE.md", help=f"write it there instead of to docs/{name}.md")
+        page.set_defaults(run=run)
     return parser.parse_args(argv)
 
 
@@ -44,6 +53,22 @@ def run_study(args: argparse.Namespace) -> int:
 
     page = write_study(args.out, tables=args.tables, searches=args.searches, standalone=args.standalone)
     print(f"wrote {page}")
+    return 0
+
+
+def run_zoo(args: argparse.Namespace) -> int:
+    """The page on what is registered."""
+    from transfer.analysis.zoo import write_zoo
+
+    print(f"wrote {write_zoo(HOME, args.out)}")
+    return 0
+
+
+def run_papers(args: argparse.Namespace) -> int:
+    """The page on the papers' tables."""
+    from transfer.analysis.papers import write_papers
+
+    print(f"wrote {write_papers(HOME, args.out)}")
     return 0
 
 

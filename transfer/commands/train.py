@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from backbones.errors import UserInputError
 from transfer.cli import add_cfg_options, add_config, add_device, add_launcher
 
 
@@ -20,6 +21,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default=False,
         metavar="CKPT",
         help="continue from CKPT, without it from the newest checkpoint of the work directory",
+    )
+    parser.add_argument(
+        "--allow-changes",
+        action="store_true",
+        help="resume with another optimiser, schedule, batch size or other data than the checkpoint was trained with",
     )
     parser.add_argument(
         "--amp", action="store_true", help="mixed precision in bfloat16, where GPU or processor computes in it"
@@ -44,10 +50,15 @@ def main(argv: list[str] | None = None) -> int:
     if "task" in config:  # configs of other projects have none
         get_task(config, where=f"config {args.config}")
     choose_device(args.device)
+    work_dir = Path(args.work_dir or Path("work_dirs") / Path(args.config).stem)
+    given = config.get("work_dir")
+    if not args.work_dir and given and Path(given).resolve() != work_dir.resolve():
+        raise UserInputError(f"config {args.config}: its work_dir={given!r} is not used, expected --work-dir DIR")
     return train(
         config,
-        work_dir=args.work_dir or Path("work_dirs") / Path(args.config).stem,
+        work_dir=work_dir,
         resume=args.resume,
+        allow_changes=args.allow_changes,
         seed=args.seed,
         amp=args.amp,
         launcher=args.launcher,

@@ -25,7 +25,7 @@ class FusedConv(nn.Module):
         norm: the batch normalisation behind it, with running statistics.
         relu: whether ReLU ends it.
         relu6: whether ReLU6 ends it.
-        pack: use oneDNN's operators, where there are any; else torch's, which `torch.compile` understands.
+        pack: use oneDNN's operators, where there are any; else torch's, which its compiler and exporters understand.
     """
 
     weight: Tensor

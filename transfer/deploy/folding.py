@@ -26,7 +26,12 @@ from transfer.deploy._trunk import DeployedTrunk
 
 
 def deploy(
-    model: nn.Module, *, channels_last: bool = True, compile: bool | str = False, dtype: torch.dtype | None = None
+    model: nn.Module,
+    *,
+    channels_last: bool = True,
+    compile: bool | str = False,
+    dtype: torch.dtype | None = None,
+    pack: bool = True,
 ) -> nn.Module:
     """Returns a copy of a model for inference: the same outputs but for rounding, no gradients, no training.
 
@@ -47,13 +52,15 @@ def deploy(
         dtype: what the backbones compute in, if not in the model's own precision, such as `torch.bfloat16` where the
             device has it (`transfer.engine.amp.native_bfloat16`). Their features come out in the model's precision,
             as exact as the type allows.
+        pack: on CPUs, use oneDNN's fused operators. False keeps to torch's own, which `torch.export` and
+            `torch.onnx.export` understand.
 
     Raises:
         UserInputError: the model holds a supernet, gates of a width search, or blocks without a form for inference.
     """
     twin = copy.deepcopy(model).eval().requires_grad_(False)
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    deployed = _Deployer(memory_format, compile, dtype)(twin)
+    deployed = _Deployer(memory_format, compile, dtype, pack)(twin)
     to_memory_format(deployed, memory_format)
     deployed.__dict__["train"] = functools.partial(_refuse_training, deployed)
     return deployed
@@ -69,8 +76,10 @@ def _refuse_training(model: nn.Module, mode: bool = True) -> nn.Module:
 class _Deployer:
     """Replaces the modules of a model, from its root down."""
 
-    def __init__(self, memory_format: torch.memory_format, compile: bool | str, dtype: torch.dtype | None) -> None:
-        self.memory_format, self.compile, self.dtype = memory_format, compile, dtype
+    def __init__(
+        self, memory_format: torch.memory_format, compile: bool | str, dtype: torch.dtype | None, pack: bool
+    ) -> None:
+        self.memory_format, self.compile, self.dtype, self.pack = memory_format, compile, dtype, pack
         self.done: dict[int, tuple[nn.Module, nn.Module]] = {}
 
     def __call__(self, module: nn.Module) -> nn.Module:
@@ -84,10 +93,11 @@ class _Deployer:
         if isinstance(module, Trunk) and type(module).forward in (Trunk.forward, AttentionResNet.forward):
             return self._deployed(module)
         if is_plain_conv(module):
-            return FusedConv(module)
+            return FusedConv(module, pack=self.pack)
         if is_conv_module(module):
-            plain = is_plain_conv_module(module)
-            return FusedConv(module.conv, module.norm, relu=module.with_activation) if plain else module
+            if not is_plain_conv_module(module):
+                return module
+            return FusedConv(module.conv, module.norm, relu=module.with_activation, pack=self.pack)
         if type(module).forward is nn.Sequential.forward:
             self._fuse_neighbours(module)
         for name, child in module.named_children():
@@ -99,7 +109,7 @@ class _Deployer:
             raise UserInputError("a supernet cannot be deployed, only one network of it: deploy(net.extract(scheme))")
         if is_gated(net):
             raise UserInputError("a network with gates cannot be deployed, only one without: deploy(prune(net, kept))")
-        deployed = DeployedTrunk(net, self.memory_format, pack=not self.compile)
+        deployed = DeployedTrunk(net, self.memory_format, pack=self.pack and not self.compile)
         if self.dtype is not None:
             deployed.to(self.dtype)
         return _Compiled(deployed, self.compile) if self.compile else deployed
@@ -113,7 +123,7 @@ class _Deployer:
             norm = layers[place + 1] if is_plain_norm(layers[place + 1]) else None
             after = place + (1 if norm is None else 2)
             relu = is_plain_relu(layers[after])
-            sequence[place] = FusedConv(conv, norm, relu=relu)
+            sequence[place] = FusedConv(conv, norm, relu=relu, pack=self.pack)
             for gone in range(place + 1, after + relu):
                 sequence[gone] = nn.Identity()
 

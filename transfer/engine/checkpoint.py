@@ -19,7 +19,8 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 
 from backbones.errors import UserInputError
-from backbones.files import write_atomically
+from backbones.integrity import remove_with_hash, write_with_hash
+from backbones.weights import unsound
 from transfer.engine.backbone import registered_backbones
 
 # Log histories beyond this many entries are not kept: no smoothing window looks further back.
@@ -27,13 +28,16 @@ HISTORY = 10_000
 
 
 class AtomicBackend(LocalBackend):
-    """mmengine's local files, written in one step (`backend_args=dict(backend="atomic")`)."""
+    """mmengine's local files, written in one step, with a SHA-256 beside (`backend_args=dict(backend="atomic")`)."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        write_atomically(filepath, obj)
+        write_with_hash(filepath, obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
-        write_atomically(filepath, obj.encode(encoding))
+        write_with_hash(filepath, obj.encode(encoding))
+
+    def remove(self, filepath: str | Path) -> None:
+        remove_with_hash(filepath)
 
 
 register_backend("atomic", AtomicBackend, force=True)
@@ -111,13 +115,15 @@ def check_same_model(model: torch.nn.Module, checkpoint: Mapping[str, Any], path
 
     Raises:
         UserInputError: another connection scheme, other keys or other shapes: it is a checkpoint of another model.
+            Or weights that are not finite, or no floating-point numbers.
     """
-    state = {re.sub(r"^module\.", "", key): v for key, v in checkpoint.get("state_dict", checkpoint).items()}
+    state = {re.sub(r"^module\.", "", str(key)): v for key, v in checkpoint.get("state_dict", checkpoint).items()}
     mine, theirs = backbone_meta(model), checkpoint.get("meta", {})
+    expected = bare(model).state_dict()
     if mine.get("scheme") and theirs.get("scheme") and mine["scheme"] != theirs["scheme"]:
         difference = f"connection scheme {theirs['scheme']} instead of {mine['scheme']}"
     else:
-        difference = _difference(bare(model).state_dict(), state)
+        difference = _difference(expected, state)
     if difference:
         whose = f" of backbone {theirs['backbone']!r}" if theirs.get("backbone") else ""
         wanted = f" (backbone {mine['backbone']!r})" if mine.get("backbone") else ""
@@ -125,21 +131,28 @@ def check_same_model(model: torch.nn.Module, checkpoint: Mapping[str, Any], path
             f"{path}: a checkpoint{whose} that does not fit the config's model{wanted}: {difference}; "
             "use the config that it was trained with"
         )
+    for key, tensor in expected.items():
+        if reason := unsound(key, state[key], tensor):
+            raise UserInputError(f"{path}: weights that cannot be used: {reason}; take another checkpoint")
     return state
 
 
 def _difference(expected: Mapping[str, torch.Tensor], found: Mapping[str, Any]) -> str:
     missing, extra = [k for k in expected if k not in found], [k for k in found if k not in expected]
-    other = [k for k in expected if k in found and tuple(found[k].shape) != tuple(expected[k].shape)]
+    other = [k for k in expected if k in found and _shape(found[k]) != _shape(expected[k])]
     parts = [
         f"{len(keys)} {what} (such as {keys[0]})"
         for keys, what in ((missing, "keys missing"), (extra, "not known"))
         if keys
     ]
     if other:
-        shapes = f"{tuple(found[other[0]].shape)} instead of {tuple(expected[other[0]].shape)}"
+        shapes = f"{_shape(found[other[0]])} instead of {_shape(expected[other[0]])}"
         parts.append(f"{len(other)} of another shape (such as {other[0]}: {shapes})")
     return ", ".join(parts)
+
+
+def _shape(value: Any) -> tuple[int, ...] | str:
+    return tuple(value.shape) if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
 
 
 def newest_checkpoint(work_dir: str | Path) -> Path | None:

@@ -6,6 +6,7 @@ in place, and a guard acts only when the package that needs it is imported. No g
 
 from __future__ import annotations
 
+import functools
 import importlib.abc
 import importlib.machinery
 import importlib.metadata
@@ -22,6 +23,7 @@ import torch
 
 from backbones.compat import guard_torchvision
 from backbones.errors import RunError, UserInputError
+from backbones.integrity import check_whole
 
 
 def install() -> None:
@@ -124,24 +126,27 @@ def harmless_globals() -> list[Any]:
 def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     """Reads a checkpoint that mmengine or another OpenMMLab project wrote, without running anything in it.
 
+    One without a SHA-256 beside it, which our own trainings write, is read too; that is said once.
+
     The `.safetensors` of a model's card is read likewise; what else it says stands in its header.
 
     Returns:
         The checkpoint without its message hub, which holds log histories only.
 
     Raises:
-        UserInputError: the file is no checkpoint, or names a class beside those of `harmless_globals`.
+        UserInputError: the file is no checkpoint, damaged, or names a class beside those of `harmless_globals`.
     """
     if Path(path).suffix == ".safetensors":
         from backbones.weights import read_checkpoint, read_header
 
         return {"state_dict": read_checkpoint(path), "meta": read_header(path)}
     try:
+        hashed = check_whole(path)
         with torch.serialization.safe_globals(harmless_globals()):
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except FileNotFoundError:
         raise UserInputError(f"{path}: no such checkpoint, expected a .pth file") from None
-    except OSError:
+    except (OSError, UserInputError):
         raise
     except Exception as error:
         reason = "not a file of torch.save"
@@ -150,11 +155,40 @@ def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict
         raise UserInputError(
             f"{path}: not a checkpoint that can be read safely ({reason}); expected tensors"
         ) from error
-    if not isinstance(checkpoint, dict):
-        raise UserInputError(f"{path}: holds a {type(checkpoint).__name__}, expected a checkpoint's dictionary")
+    _check_parts(checkpoint, path)
     if any(isinstance(v, _ForeignHistory) for v in checkpoint.get("message_hub", {}).get("log_scalars", {}).values()):
         del checkpoint["message_hub"]
+    if not hashed:
+        _say_foreign(str(Path(path).absolute()))
     return checkpoint
+
+
+_PARTS = ("meta", "state_dict", "ema_state_dict", "message_hub", "optimizer")
+
+
+def _check_parts(checkpoint: Any, path: str | Path) -> None:
+    """Refuses a file whose parts have other types than mmengine gives them."""
+    if not isinstance(checkpoint, dict):
+        raise UserInputError(f"{path}: holds a {type(checkpoint).__name__}, expected a checkpoint's dictionary")
+    parts = [(key, checkpoint.get(key, {})) for key in _PARTS]
+    if isinstance(hub := checkpoint.get("message_hub"), dict):
+        parts += [(f"message_hub.{key}", hub.get(key, {})) for key in ("log_scalars", "runtime_info", "resumed_keys")]
+    for key, part in parts:
+        if not isinstance(part, dict):
+            raise UserInputError(
+                f"{path}: its {key!r} is a {type(part).__name__}, expected a dictionary as in a checkpoint of mmengine"
+            )
+    for key in ("state_dict", "ema_state_dict"):
+        odd = [name for name in checkpoint.get(key, {}) if not isinstance(name, str)]
+        if odd:
+            raise UserInputError(f"{path}: its {key!r} has the key {odd[0]!r}, expected names of tensors")
+
+
+@functools.cache
+def _say_foreign(path: str) -> None:
+    from transfer.engine.console import say
+
+    say(f"{path}: no sha256 beside it, so only the archive's own checksums were checked", sys.stderr)
 
 
 # ---- guard 3: setuptools from 81 on ships no pkg_resources, which mmengine 0.10.7 imports to find the package of

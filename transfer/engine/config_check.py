@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import mmengine.registry as registries
+import yaml
 from mmengine.config import Config, DictAction
+from mmengine.fileio.handlers import yaml_handler
 from mmengine.registry import Registry
 from mmengine.runner import LogProcessor, Runner, TestLoop, ValLoop
 from torch import nn
@@ -18,7 +20,9 @@ from torch.utils.data import DataLoader
 
 from backbones.errors import UserInputError, did_you_mean
 from backbones.files import disk_full
+from transfer.cli import Terminated
 from transfer.engine.config_files import find_config
+from transfer.engine.settings_check import check_own_options, check_settings
 
 ROOTS = tuple(value for value in vars(registries).values() if isinstance(value, Registry))
 
@@ -42,34 +46,51 @@ def load_config(path: str | Path, options: Iterable[str] = ()) -> Config:
     """Reads a config, a file or one of ours by name (see `find_config`), and applies `key=value` options.
 
     Raises:
-        UserInputError: no such file (with close matches), a file that cannot be read, an unknown key.
+        UserInputError: no such file (with close matches), a file that cannot be read, an unknown key, a setting that
+            no training can have (`settings_check.RULES`).
     """
-    file = find_config(path)
+    config = read_config(find_config(path), path)
+    given = parse_options(options)
+    check_own_options(given)
+    apply_options(config, given)
+    if "model" not in config:
+        raise UserInputError(f"config {path}: has no 'model', expected a model, data loaders and a schedule")
+    check_types(config, scope_of(config))
+    check_settings(config)
+    return config
+
+
+def read_config(file: Path, name: str | Path) -> Config:
+    """What a config file holds. A `.py` file is code, and is run; `.yaml` and `.json` are data, and run nothing.
+
+    Args:
+        file: to read.
+        name: of it, as the user typed it.
+
+    Raises:
+        UserInputError: it cannot be read, or ends the program.
+    """
+    yaml_handler.Loader = yaml.SafeLoader  # mmengine's own makes any Python object, and calls what it names
     try:
-        config = Config.fromfile(str(file))
-    except UserInputError:
+        return Config.fromfile(str(file))
+    except (UserInputError, KeyboardInterrupt, Terminated):
         raise
     except OSError as error:
         if disk_full(error):
             raise  # of the copy that mmengine makes: the disk is to blame
-        raise UserInputError(f"config {path}: cannot be read: {_first_line(error)}") from error
+        raise UserInputError(f"config {name}: cannot be read: {_first_line(error)}") from error
     except ImportError as error:
         raise UserInputError(
-            f"config {path}: its custom_imports or _base_ cannot be imported: {_first_line(error)}"
+            f"config {name}: its custom_imports or _base_ cannot be imported: {_first_line(error)}"
         ) from error
-    except Exception as error:
+    except BaseException as error:  # `raise SystemExit(0)` too
         raise UserInputError(
-            f"config {path}: cannot be read: {type(error).__name__}: {_first_line(error)}; expected Python "
+            f"config {name}: cannot be read: {type(error).__name__}: {_first_line(error)}; expected Python "
             "assignments, see configs/"
         ) from error
-    apply_options(config, parse_options(options))
-    if "model" not in config:
-        raise UserInputError(f"config {path}: has no 'model', expected a model, data loaders and a schedule")
-    check_types(config, scope_of(config))
-    return config
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 

@@ -13,11 +13,13 @@ from mmengine.dist import is_main_process
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from backbones.escaping import printable
+
 
 def say(line: str, stream: Any = None) -> None:
     """Prints a line, in the first process only."""
     if is_main_process():
-        print(line, file=stream or sys.stdout, flush=True)
+        print(printable(line), file=stream or sys.stdout, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from transfer.engine.figure import BLUE, ORANGE, new_figure
+from transfer.engine.progress import read_curve_lines
 
 Points = list[tuple[int, float]]
 """Iterations and values."""
@@ -19,8 +19,7 @@ Points = list[tuple[int, float]]
 def read_curve(path: str | Path, metric: str) -> tuple[Points, Points]:
     """Reads a work directory's `curve.jsonl`: the training loss, and a metric of the validations."""
     losses, scores = [], []
-    for line in Path(path).read_text().splitlines():
-        entry = json.loads(line)
+    for entry in read_curve_lines(path):
         if "loss" in entry:
             losses.append((entry["iter"], entry["loss"]))
         if metric in entry.get("val", {}):

@@ -19,9 +19,12 @@ from PIL import ExifTags, Image, ImageOps
 
 from backbones.errors import UserInputError
 from backbones.files import write_atomically
+from backbones.limits import IMAGE
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_EXTENSIONS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+"""Pillow's names of what is decoded, whatever a file is called; not EPS, for one, which goes to Ghostscript."""
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
@@ -66,13 +69,33 @@ def as_image(given: Any) -> np.ndarray:
     return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
 
 
+def open_image(file: Any) -> Image.Image:
+    """Opens an image of `FORMATS`, path or binary file, without decoding it.
+
+    Raises:
+        UserInputError: it would take more than `limits.IMAGE`.
+        OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError: Pillow's, for what is no image.
+    """
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, IMAGE.bytes // 3)  # Pillow has a limit of its own
+    image = Image.open(file, formats=FORMATS)
+    try:
+        name = file if isinstance(file, (str, Path)) else "image"
+        IMAGE.check(3 * image.width * image.height, f"{name}: {image.width}x{image.height} pixels")
+    except BaseException:
+        image.close()
+        raise
+    return image
+
+
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # large images and odd EXIF entries are no concern of the user's
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 yield image
+    except UserInputError:
+        raise
     except FileNotFoundError:
         raise UserInputError(f"{path}: no such file, expected an image") from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:

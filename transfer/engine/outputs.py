@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backbones.errors import UserInputError
+from backbones.escaping import csv_cell, printable
 from backbones.schema import write_json
 
 JSON, CSV = "predictions.json", "predictions.csv"
@@ -48,7 +49,7 @@ def unique_stems(images: Sequence[Path]) -> Iterator[str]:
 
 def shown_path(path: Path) -> str:
     """A path as results name it: valid UTF-8, and no formula where a spreadsheet reads it."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    text = printable(os.fsencode(path).decode("utf-8", "backslashreplace"))
     return f"./{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 
@@ -125,7 +126,7 @@ def append_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         if new:
             writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
 
 
 def report_failures(record: Mapping[str, Any]) -> list[str]:

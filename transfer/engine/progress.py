@@ -18,7 +18,10 @@ from mmengine.registry import HOOKS
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from backbones.files import write_atomically
+from backbones.errors import UserInputError
+from backbones.files import open_to_append, write_atomically
+from backbones.integrity import checked_lines, log_line
+from backbones.schema import is_number
 from transfer.engine.console import duration
 
 
@@ -121,7 +124,7 @@ class CurveHook(Hook):
     """Appends the curve to `curve.jsonl` in the work directory; a resumed run continues the file where it was.
 
     Lines are `{"iter": 50, "loss": 0.1, "lr": 0.0001, "seconds": 27.3}` (means since the last such line, and the time
-    that these iterations took, validation apart) and `{"iter": 500, "val": {"mae": 118.8}}`.
+    that these iterations took, validation apart) and `{"iter": 500, "val": {"mae": 118.8}}`, each with its CRC.
 
     Args:
         interval: iterations between training lines.
@@ -137,9 +140,10 @@ class CurveHook(Hook):
         self._sums: dict[str, list[float]] = defaultdict(list)
         self._path = Path(runner.work_dir) / "curve.jsonl"
         if is_main_process() and self._path.exists():
-            lines = self._path.read_text(errors="replace").splitlines()
-            kept = "".join(f"{line}\n" for line in lines if _iteration(line) <= runner.iter)
-            write_atomically(self._path, kept.encode())  # takes the place of a link, instead of writing through it
+            kept = b"".join(
+                line + b"\n" for line in self._path.read_bytes().splitlines() if _goes_on(line, runner.iter)
+            )
+            write_atomically(self._path, kept)  # takes the place of a link, instead of writing through it
         self._seconds, self._since = 0.0, time.perf_counter()
 
     def after_train_iter(
@@ -163,8 +167,19 @@ class CurveHook(Hook):
 
     def _append(self, entry: dict[str, Any]) -> None:
         if is_main_process():
-            with open(self._path, "a") as file:
-                file.write(json.dumps(entry) + "\n")
+            with open_to_append(self._path) as file:
+                file.write(log_line(entry).encode())
+
+
+def read_curve_lines(path: str | Path) -> list[dict[str, Any]]:
+    """The lines of a `curve.jsonl`; raises `UserInputError` for one that was changed, or is none."""
+    found = []
+    for number, line in enumerate(checked_lines(Path(path).read_bytes(), path), 1):
+        entry = _entry(line)
+        if entry is None:
+            raise UserInputError(f"{path}, line {number}: is no line of a curve; take the line out")
+        found.append(entry)
+    return found
 
 
 def training_seconds(work_dir: str | Path) -> float | None:
@@ -172,11 +187,22 @@ def training_seconds(work_dir: str | Path) -> float | None:
     path = Path(work_dir) / "curve.jsonl"
     if not path.is_file():
         return None
-    return sum(json.loads(line).get("seconds", 0.0) for line in path.read_text().splitlines())
+    return sum(line.get("seconds", 0.0) for line in read_curve_lines(path))
 
 
-def _iteration(line: str) -> float:
+def _goes_on(line: bytes, iteration: int) -> bool:
+    """Whether a line is whole, and of an iteration up to that one."""
     try:
-        return float(json.loads(line)["iter"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf  # a line that a crash cut off
+        entry = [_entry(whole) for whole in checked_lines(line + b"\n", "")]
+    except UserInputError:
+        return False
+    return all(one is not None and one["iter"] <= iteration for one in entry)
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """What a line says; None for one that a crash cut off."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and is_number(entry.get("iter")) else None

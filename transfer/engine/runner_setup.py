@@ -18,7 +18,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_distributed
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import load_state_dict
+from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 
 from backbones.errors import UserInputError
 from transfer.engine.amp import native_bfloat16
@@ -48,6 +48,12 @@ def _worth_reading(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith(NOISE)
 
 
+@CheckpointLoader.register_scheme(prefixes="", force=True)
+def _load_local(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Files that a config has mmengine read (`init_cfg=dict(type="Pretrained")`), read as ours are."""
+    return load_foreign_checkpoint(Path(filename).expanduser(), map_location or "cpu")
+
+
 class TransferRunner(Runner):
     """mmengine's `Runner`, which logs to its file only, reads checkpoints safely and compares them strictly."""
 
@@ -75,8 +81,6 @@ class TransferRunner(Runner):
         training = self._train_loop is not None
         if strict or self._resume or not training:
             check_same_model(self.model, checkpoint, filename)
-        if self._resume and not {"optimizer", "message_hub", "meta"} <= checkpoint.keys():
-            raise UserInputError(f"{filename}: holds weights only, which cannot be resumed; expected an iter_<n>.pth")
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         state = {key.removeprefix("module."): v for key, v in checkpoint.get("state_dict", checkpoint).items()}
         load_state_dict(bare(self.model), state, strict=strict, logger=self.logger)

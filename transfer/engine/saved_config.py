@@ -53,13 +53,13 @@ def config_from_text(text: str, where: str | Path) -> Config:
     return Config(values, cfg_text=text, filename=str(where))
 
 
-def config_of_checkpoint(checkpoint: Mapping[str, Any], path: str | Path) -> Config:
-    """The config that mmengine put into a checkpoint.
+def config_of_checkpoint(meta: Mapping[str, Any], path: str | Path) -> Config:
+    """The config that mmengine put into a checkpoint's `meta`.
 
     Raises:
         UserInputError: there is none, or none that is plain.
     """
-    text = (checkpoint.get("meta") or {}).get("cfg")
+    text = meta.get("cfg")
     if not isinstance(text, str):
         raise UserInputError(f"{path}: holds no config; give the config of its training too")
     return config_from_text(text, path)

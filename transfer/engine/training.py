@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from transfer.engine.checkpoint import newest_checkpoint
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.console import duration, resume_command, say
 from transfer.engine.loops import Stopped
+from transfer.engine.resuming import check_changes, check_parts
 from transfer.engine.runner_setup import build_runner, prepare, processes
 from transfer.engine.workdir import WorkDir
 
@@ -25,6 +27,7 @@ def train(
     *,
     work_dir: str | Path,
     resume: str | Path | bool = False,
+    allow_changes: bool = False,
     seed: int | None = None,
     amp: bool = False,
     launcher: str = "none",
@@ -35,6 +38,7 @@ def train(
         config: as `load_config` gives it.
         work_dir: where everything goes; one training at a time.
         resume: continue from this checkpoint; True: from the newest of the work directory, if there is one.
+        allow_changes: resume with another optimiser, schedule, batch size or other data than before.
         seed: instead of the config's; a resumed training keeps its own.
         amp: mixed precision.
         launcher: `"pytorch"` under torchrun.
@@ -47,22 +51,30 @@ def train(
     keep_freed_memory()
     with processes(launcher):
         checkpoint = _checkpoint_to_resume(folder, resume)
+        saved = {} if checkpoint is None else load_foreign_checkpoint(checkpoint)
         if checkpoint is not None:
-            seed = _seed_of(checkpoint, seed)
+            check_parts(saved, checkpoint)
+            seed = _seed_of(saved, checkpoint, seed)
         prepare(config, work_dir=folder, seed=seed, amp=amp, launcher=launcher)
+        if checkpoint is not None:
+            check_changes(config, saved, checkpoint, allowed=allow_changes)
+        origin = saved.get("meta", {}).get("init")
+        saved.clear()
         held = WorkDir(folder)
         with held.locked(), held.explained():
-            return _run(config, folder, checkpoint)
+            return _run(config, folder, checkpoint, origin)
 
 
-def _run(config: Config, folder: Path, checkpoint: Path | None) -> int:
+def _run(config: Config, folder: Path, checkpoint: Path | None, origin: str | None) -> int:
     config.resume = checkpoint is not None
     if checkpoint is not None:
         config.load_from = str(checkpoint)
         say(f"resuming from {checkpoint}")
         with without_initial_weights():
             runner = build_runner(config)
-        _keep_origin(runner, checkpoint)
+        # A resumed backbone still starts from where its first run did, whatever the config says today.
+        for backbone in registered_backbones(runner.model) if origin else ():
+            backbone.init = origin
     else:
         runner = build_runner(config)
     say(f"training for {config.train_cfg.max_iters} iterations, log and checkpoints in {folder}")
@@ -97,17 +109,10 @@ def _checkpoint_to_resume(folder: Path, resume: str | Path | bool) -> Path | Non
     return Path(resume)
 
 
-def _seed_of(checkpoint: Path, asked: int | None) -> int | None:
-    seed = load_foreign_checkpoint(checkpoint).get("meta", {}).get("seed")
+def _seed_of(saved: Mapping[str, Any], checkpoint: Path, asked: int | None) -> int | None:
+    seed = saved["meta"].get("seed")
     if asked is not None and seed is not None and seed != asked:
         raise UserInputError(
             f"--seed {asked}: {checkpoint} was trained with seed {seed}, with which alone it can be resumed"
         )
     return asked if seed is None else int(seed)
-
-
-def _keep_origin(runner: Any, checkpoint: Path) -> None:
-    """A resumed backbone still starts from where its first run did, whatever the config says today."""
-    origin = load_foreign_checkpoint(checkpoint).get("meta", {}).get("init")
-    for backbone in registered_backbones(runner.model) if origin else ():
-        backbone.init = origin

@@ -17,6 +17,8 @@ from transfer.engine.checkpoint import newest_checkpoint
 from transfer.engine.console import resume_command
 
 LOCK = ".lock"
+_WRITTEN_IN_PLACE = ("", ".jsonl", ".log", ".py")
+"""Endings of what mmengine and we write in a work directory without putting a new file in its place."""
 _NO_MEMORY = ("out of memory", "can't allocate memory")
 
 
@@ -46,13 +48,14 @@ class WorkDir:
 
         Raises:
             RunError: another process holds it.
-            UserInputError: it cannot be created.
+            UserInputError: it cannot be created, or what is written there is a link to elsewhere.
         """
         if not is_main_process():
             yield
             return
         new = [parent for parent in (self.path, *self.path.parents) if not parent.exists()]
         _make(self.path)
+        self._refuse_links()
         busy = f"{self.path}: another run is using this work directory; wait for it, or choose another --work-dir"
         try:
             with locked_file(self.path / LOCK, busy), self._cleared_after_wrong_input():
@@ -62,6 +65,14 @@ class WorkDir:
             for parent in new:
                 if parent.is_dir() and not any(parent.iterdir()):
                     parent.rmdir()
+
+    def _refuse_links(self) -> None:
+        for entry in sorted(self.path.iterdir()):
+            if entry.is_symlink() and entry.suffix in _WRITTEN_IN_PLACE and not entry.is_dir():
+                raise UserInputError(
+                    f"{entry}: is a link to {entry.readlink()}, which would be written to; put the file itself there, "
+                    "or choose another --work-dir"
+                )
 
     @contextmanager
     def _cleared_after_wrong_input(self) -> Iterator[None]:

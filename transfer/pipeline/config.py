@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from mmengine.config import Config
-
 from backbones.errors import UserInputError, did_you_mean
-from backbones.files import disk_full
 from backbones.schema import Check, Natural, Positive, read
+from transfer.engine.config_check import read_config
 from transfer.engine.config_files import find_config
 from transfer.measure.latency import LatencyTable, Timing
 from transfer.search.methods import DEFAULT_METHOD, get_method
@@ -183,12 +181,7 @@ def read_search_config(path: str | Path, options: Mapping[str, Any] | None = Non
         UserInputError: no such file, a key that nothing reads, a value out of range.
     """
     path = find_config(path, "search")
-    try:
-        config = Config.fromfile(str(path))
-    except Exception as error:
-        if disk_full(error):
-            raise  # of the copy that mmengine makes: the disk is to blame
-        raise UserInputError(f"config {path}: cannot be read: {type(error).__name__}: {error}") from error
+    config = read_config(path, path)
     config.merge_from_dict(dict(options or {}))
     sections = read(_Sections, config.to_dict(), f"config {path}", strict=True)
     return SearchConfig(**vars(sections), path=path)

@@ -15,6 +15,8 @@ import numpy as np
 
 from backbones.errors import UserInputError
 from backbones.files import atomic_path
+from backbones.limits import TABLE
+from backbones.schema import is_number
 from backbones.scheme import ConnectionScheme
 from transfer.search.log import read_log
 from transfer.search.objective import Objective, Reward
@@ -70,13 +72,15 @@ class TableProblem:
     def load(cls, path: str | Path) -> TableProblem:
         """Reads what `save` wrote; raises `UserInputError` for anything else."""
         try:
-            content = json.loads(gzip.decompress(Path(path).read_bytes()))
+            content = json.loads(_inflated(Path(path)))
             depths, rows = tuple(content["depths"]), content["schemes"]
-            table = {ConnectionScheme.parse(s, depths): Evaluation(*row) for s, row in rows.items()}
+            table = {ConnectionScheme.parse(s, depths): _evaluation(row) for s, row in rows.items()}
             return cls(table, content["settings"])
+        except UserInputError:
+            raise
         except FileNotFoundError as error:
             raise UserInputError(f"{path}: no such file, expected a table of schemes (gzipped JSON)") from error
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        except _NO_TABLE as error:
             raise UserInputError(f"{path}: no table of schemes (gzipped JSON): {error}") from error
 
     @classmethod
@@ -88,6 +92,24 @@ class TableProblem:
         settings = {**lines[0].settings, "supernet_sha256": lines[0].supernet_sha256}
         table = {line.scheme: line.evaluation for line in lines}
         return cls(table, settings)
+
+
+_NO_TABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError)
+
+
+def _inflated(path: Path) -> bytes:
+    """What a gzipped file holds, read no further than the limit: the size that it declares may be false."""
+    with gzip.open(path) as unpacked:
+        content = unpacked.read(TABLE.bytes + 1)
+    TABLE.check(len(content), f"{path}: unpacked")
+    return content
+
+
+def _evaluation(row: Sequence[Any]) -> Evaluation:
+    if len(row) != 3 or not all(map(is_number, row)):
+        raise ValueError(f"{str(row)[:60]} is no evaluation, expected accuracy, loss and n")
+    accuracy, loss, n = row
+    return Evaluation(accuracy, loss, n)
 
 
 class PlantedLandscape:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from backbones.errors import RunError, UserInputError
-from backbones.files import locked_file
+from backbones.files import locked_file, open_to_append
+from backbones.integrity import checked_lines, log_line
 from backbones.schema import read, write
 from backbones.scheme import ConnectionScheme
 from transfer.search.problem import Evaluation, SearchProblem, WrappedProblem, settings_of
@@ -60,7 +61,7 @@ class LogLine:
 class LoggedProblem(WrappedProblem):
     """A problem that remembers: each scheme is evaluated once, and logged before anybody sees the result.
 
-    Each line is a `LogLine`. One that a kill left incomplete is dropped. One process has the log at a time.
+    Each line is a `LogLine` with its CRC. One that a kill left incomplete is dropped. One process has it at a time.
 
     >>> import tempfile, torch
     >>> from transfer.search import PlantedLandscape, get_method
@@ -133,6 +134,8 @@ class LoggedProblem(WrappedProblem):
                 )
             known[line.scheme] = line.evaluation
         end = data.rfind(b"\n") + 1
+        if data[end:].lstrip(b"\0")[:1] not in (b"", b"{"):  # a kill leaves the beginning of a line, no other text
+            raise UserInputError(f"{self.path}: ends in what is no logged evaluation; {_MEND}")
         self._file.truncate(end)
         self._file.seek(end)
         return known
@@ -147,7 +150,7 @@ class LoggedProblem(WrappedProblem):
                 )
             accuracy, loss, n = evaluation.accuracy, evaluation.loss, evaluation.n
             line = LogLine(scheme, accuracy, loss, n, self._sha256, self._settings)
-            lines.append(json.dumps(write(line)) + "\n")
+            lines.append(log_line(write(line)))
         before = self._file.tell()
         left = memoryview("".join(lines).encode())
         try:
@@ -166,7 +169,7 @@ class LoggedProblem(WrappedProblem):
 def parse_log(
     data: bytes, path: str | Path, *, depths: Sequence[int] | None = None, mend: str = _MEND
 ) -> Iterator[LogLine]:
-    """The complete lines of a log; raises `UserInputError` for one that is no `LogLine`.
+    """The complete lines of a log; raises `UserInputError` for one that was changed, or is no `LogLine`.
 
     Args:
         data: what the file holds.
@@ -174,7 +177,7 @@ def parse_log(
         depths: blocks of each stage, of every scheme.
         mend: what to do about such an error.
     """
-    for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
+    for number, line in enumerate(checked_lines(data, path), 1):
         where = f"{path}, line {number}"
         try:
             table = json.loads(line)
@@ -194,17 +197,14 @@ def read_log(path: str | Path) -> list[LogLine]:
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """The log, for this process alone."""
     busy = f"{path.parent}: another search is using this folder; wait for it, or choose another"
-    with _open(path) as file, locked_file(path.with_name(f".{path.name}.lock"), busy):
+    _make_folder(path)
+    with open_to_append(path) as file, locked_file(path.with_name(f".{path.name}.lock"), busy):
         file.seek(0)
         yield file
 
 
-def _open(path: Path) -> BinaryIO:
-    """Opens the log, unbuffered: what is written is the system's, whatever becomes of this process."""
-    if path.is_symlink():
-        raise UserInputError(f"{path}: is a link, put the log itself there, or choose another folder")
+def _make_folder(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "a+b", buffering=0)
     except OSError as error:
         raise UserInputError(f"{path}: cannot be opened: {error.strerror}; choose another folder") from error

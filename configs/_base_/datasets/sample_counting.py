@@ -10,7 +10,8 @@ train_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=4,
-    num_workers=1, dataset=dict(data_root=data_root, val_ratio=0.25, pipeline=train_pipeline, cache_images=True)
+    num_workers=1,
+    dataset=dict(data_root=data_root, val_ratio=0.25, pipeline=train_pipeline, cache_images=True),
 )
 val_dataloader = dict(dataset=dict(data_root=data_root, val_ratio=0.25))
 test_dataloader = dict(dataset=dict(data_root=data_root))

@@ -15,9 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from backbones.errors import UserInputError
-
-MAX_BYTES = 256 << 20
-"""Larger files are refused before they are parsed: COCO's own training annotations would need 3 GB of memory."""
+from backbones.limits import ANNOTATIONS
 
 
 class Mark(NamedTuple):
@@ -77,10 +75,9 @@ class Format(ABC):
 
 
 def read_text(path: Path) -> str:
-    """A text file of at most `MAX_BYTES`, UTF-8 with or without a byte order mark."""
+    """A text file of at most `limits.ANNOTATIONS`, UTF-8 with or without a byte order mark."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserInputError(f"{path}: is larger than {MAX_BYTES >> 20} MiB, expected annotations: split the file")
+        ANNOTATIONS.check(path.stat().st_size, str(path))
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise UserInputError(f"{path}: is not text in UTF-8, expected annotations") from None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import numpy as np
 import scipy.io
 
 from backbones.errors import UserInputError
+from backbones.limits import ANNOTATIONS
 from tasks.counting.formats._base import PointsFile, as_points
 
 MATLAB_OFFSET = 0.5
@@ -24,6 +28,7 @@ class Mat(PointsFile):
         return True
 
     def points(self, path: Path) -> np.ndarray:
+        _check_unpacked_size(path)
         try:
             content = scipy.io.loadmat(str(path))
         except NotImplementedError:  # what scipy says to MATLAB 7.3, which is HDF5
@@ -44,11 +49,46 @@ class Mat(PointsFile):
         return as_points(points, path) - MATLAB_OFFSET
 
 
+_INFLATED_AT_MOST = 1032
+"""Times its own size that deflated data can take."""
+_COMPRESSED = 15
+
+
+def _check_unpacked_size(path: Path) -> None:
+    """Refuses a file whose compressed variables would take more than `limits.ANNOTATIONS`, without keeping them."""
+    size = path.stat().st_size
+    if size * _INFLATED_AT_MOST <= ANNOTATIONS.bytes:
+        return
+    ANNOTATIONS.check(size, str(path))
+    data = path.read_bytes()
+    order = "<" if data[126:128] == b"IM" else ">"
+    place, total = 128, 0
+    while place + 8 <= size:
+        kind, length = struct.unpack_from(f"{order}II", data, place)
+        if kind == _COMPRESSED:
+            for part in _inflated(data[place + 8 : place + 8 + length]):
+                total += part
+                ANNOTATIONS.check(total, f"{path}: unpacked")
+        place += 8 + length
+
+
+def _inflated(data: bytes) -> Iterator[int]:
+    """Sizes of the parts that deflated data consist of; ends where they are damaged, which scipy will say."""
+    unpacker = zlib.decompressobj()
+    try:
+        while data and not unpacker.eof:
+            yield len(unpacker.decompress(data, 1 << 20))
+            data = unpacker.unconsumed_tail
+    except zlib.error:
+        return
+
+
 def _read_hdf5(path: Path) -> dict[str, Any]:
     """A MATLAB 7.3 file as `loadmat` would give it: arrays transposed back, ShanghaiTech's cell and struct resolved."""
     import h5py
 
     def array(data: Any) -> np.ndarray:
+        ANNOTATIONS.check(data.size * data.dtype.itemsize, f"{path}: {data.name}")
         return np.zeros((0, 2)) if data.attrs.get("MATLAB_empty", 0) else np.asarray(data[()]).T
 
     try:
@@ -61,6 +101,8 @@ def _read_hdf5(path: Path) -> dict[str, Any]:
                 info[0, 0][0, 0] = (array(struct["location"]), array(struct["number"]))
                 content["image_info"] = info
             return content or {key: None for key in file}
+    except UserInputError:
+        raise
     except (OSError, KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise UserInputError(
             f"{path}: is a MATLAB 7.3 file that cannot be read ({error}), expected image_info (ShanghaiTech) or "

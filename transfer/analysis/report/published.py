@@ -78,7 +78,7 @@ def _line(outcome: SearchOutcome, run: Run) -> Line:
 
 
 def _sharing(row: Row) -> str:
-    return f"a module a {row.sharing}"
+    return f"one module per {row.sharing}"
 
 
 def _printed(row: Row | None) -> list[str]:
@@ -146,7 +146,7 @@ def _notes(outcome: SearchOutcome, found: list[Line]) -> list[str]:
         said.append(f"Published figures of {inferred.name}: {inferred.printed.source}.")
     if printed_rows(outcome) and not any(line.printed and line.run and line.run.is_candidate for line in found):
         said.append(
-            f"No figures were published for {outcome.search.method} on {outcome.search.arch} with a module a "
+            f"No figures were published for {outcome.search.method} on {outcome.search.arch} with one module per "
             f"{outcome.search.sharing} and this beta; the papers' nearest rows stand last."
         )
     if not outcome.increments:

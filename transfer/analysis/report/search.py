@@ -64,7 +64,7 @@ def _searched(outcome: SearchOutcome, folder: Path) -> list[str]:
         "budget": f"{number(search.budget, 'd')} distinct schemes of 2^{blocks}",
         "seed": search.seed,
         "network": f"{search.arch}, {blocks} blocks ({'.'.join(map(str, outcome.depths))})",
-        "attention": f"{with_args(search.attention, search.attention_args)}, a module a {search.sharing}",
+        "attention": f"{with_args(search.attention, search.attention_args)}, one module per {search.sharing}",
         "data": search.data,
         "batch normalisation": search.bn,
         "evaluation": one_line({key: settings[key] for key in settings if key != "supernet_sha256"}),

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from transfer.commands import _tables
+
 Rows = list[dict[str, Any]]
 
 
@@ -65,13 +67,8 @@ def settings(args: argparse.Namespace) -> Any:
 
 def print_table(rows: Rows, columns: Any, device: str = "cpu") -> None:
     """Rows and the machine."""
-    from rich.console import Console
-
     from transfer.measure import tables
     from transfer.measure.machine import describe_machine, summary
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 240  # a pipe has no width: keep a row on one line
-    console.print(tables.table(rows, columns))
-    console.print(summary(describe_machine(device)), markup=False, soft_wrap=True)
+    _tables.print_table(tables.table(rows, columns))
+    print(summary(describe_machine(device)))
