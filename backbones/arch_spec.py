@@ -40,6 +40,11 @@ class ArchSpec:
         return tuple(width * self.expansion for width in self.widths)
 
     @property
+    def pooled_channels(self) -> int:
+        """Channels that a classifier pools."""
+        return self.channels[-1]
+
+    @property
     def stem_channels(self) -> int:
         """Channels after the stem."""
         return self.widths[0]

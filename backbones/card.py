@@ -273,11 +273,11 @@ class _Written:
     def of(cls, card: BackboneCard) -> _Written:
         widths = None if card.widths is None else str(card.widths)
         plain = _Network(card.arch, widths=widths, attention_args=card.attention_args)
-        connected = replace(plain, attention=card.attention, sharing=card.sharing, scheme=str(card.scheme))
+        sams: dict[str, Any] = {"attention": card.attention, "sharing": card.sharing, "scheme": str(card.scheme)}
         same: dict[str, Any] = {name: getattr(card, name) for name in _SAME}
         return cls(
             **same,
-            network=plain if card.attention is None else connected,
+            network=plain if card.attention is None else replace(plain, **sams),
             published=tuple(map(as_row, card.published)),
             measured=tuple(map(as_row, card.measured)),
         )

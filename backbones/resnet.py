@@ -182,9 +182,9 @@ class AttentionResNet(Trunk):
 
     # ---- forward
 
-    def stem(self, x_NCHW: Tensor) -> Tensor:
-        """Everything before the first block."""
-        return self.maxpool(self.relu(self.bn1(self.conv1(x_NCHW))))
+    def stem_map(self, x_NCHW: Tensor) -> Tensor:
+        """The stem but for its pooling."""
+        return self.relu(self.bn1(self.conv1(x_NCHW)))
 
     def _connections(self, stage: int, weights_m: Tensor | None) -> list[tuple[Attention, Tensor | None] | None]:
         """SAM and soft weight of each of a stage's blocks, None where it is plain."""

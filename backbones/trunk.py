@@ -57,7 +57,7 @@ class Trunk(nn.Module):
     supernet = False
     conv1: nn.Conv2d
     maxpool: nn.Module
-    fc: nn.Module
+    fc: nn.Linear
 
     def __init__(
         self,
@@ -131,7 +131,11 @@ class Trunk(nn.Module):
         raise NotImplementedError
 
     def _build_head(self, num_classes: int) -> None:
-        self.fc = nn.Linear(self.arch.channels[-1], num_classes)
+        self.fc = nn.Linear(self._build_last(), num_classes)
+
+    def _build_last(self) -> int:
+        """Builds what a classifier has before its pooling; returns the channels that are pooled."""
+        return self.arch.pooled_channels
 
     def _finish(self) -> None:
         """Freezes stages and lays out the weights, once all modules are there."""
@@ -186,11 +190,19 @@ class Trunk(nn.Module):
 
     def stem(self, x_NCHW: Tensor) -> Tensor:
         """Everything before the first block."""
+        return self.maxpool(self.stem_map(x_NCHW))
+
+    def stem_map(self, x_NCHW: Tensor) -> Tensor:
+        """The stem but for its pooling."""
         raise NotImplementedError
+
+    def before_pool(self, x_NCHW: Tensor) -> Tensor:
+        """What a classifier pools of the last stage's map."""
+        return x_NCHW
 
     def head(self, x_NCHW: Tensor) -> Tensor:
         """Logits (N, num_classes) of the last stage's map."""
-        return self.fc(F.adaptive_avg_pool2d(x_NCHW, 1).flatten(1))
+        return self.fc(F.adaptive_avg_pool2d(self.before_pool(x_NCHW), 1).flatten(1))
 
     def _connections(self, stage: int, weights_m: Tensor | None) -> Any:
         """SAM and soft weight of each of a stage's blocks, None where it is plain; None: all are."""

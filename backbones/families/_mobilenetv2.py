@@ -7,10 +7,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from backbones.attention.base import he_init_
 from backbones.blocks import Block, Place
 from backbones.trunk import Trunk
 
-_HEAD_CHANNELS = 1280
 _DROPOUT = 0.2
 
 
@@ -86,13 +86,16 @@ class MobileNetV2(Trunk):
         return InvertedResidual(in_channels, channels, width, expands=(stage, block) != (0, 0), **options)
 
     def _build_head(self, num_classes: int) -> None:
-        channels = self.arch.channels[-1]
-        convolution = nn.Conv2d(channels, _HEAD_CHANNELS, 1, bias=False)
-        self.last = nn.Sequential(convolution, nn.BatchNorm2d(_HEAD_CHANNELS), nn.ReLU6(inplace=True))
-        self.dropout = nn.Dropout(_DROPOUT)
-        self.fc = nn.Linear(_HEAD_CHANNELS, num_classes)
+        super()._build_head(num_classes)
         nn.init.normal_(self.fc.weight, 0, 0.01)
         nn.init.zeros_(self.fc.bias)
+
+    def _build_last(self) -> int:
+        channels = self.arch.pooled_channels
+        convolution = nn.Conv2d(self.arch.channels[-1], channels, 1, bias=False)
+        he_init_(convolution)
+        self.last = nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU6(inplace=True))
+        return channels
 
     @property
     def stem_modules(self) -> tuple[nn.Module, ...]:
@@ -105,11 +108,15 @@ class MobileNetV2(Trunk):
             return (Place("conv1", ("bn1", "layer1.0.conv2", "layer1.0.bn2"), "layer1.0.conv3"),)
         return super().places(stage, block)
 
-    def stem(self, x_NCHW: Tensor) -> Tensor:
-        """Everything before the first block."""
-        return self.maxpool(self.relu(self.bn1(self.conv1(x_NCHW))))
+    def stem_map(self, x_NCHW: Tensor) -> Tensor:
+        """The stem but for its pooling."""
+        return self.relu(self.bn1(self.conv1(x_NCHW)))
+
+    def before_pool(self, x_NCHW: Tensor) -> Tensor:
+        """What a classifier pools of the last stage's map: its 1280 channels, where there are any."""
+        return self.last(x_NCHW) if hasattr(self, "last") else x_NCHW
 
     def head(self, x_NCHW: Tensor) -> Tensor:
-        """Logits (N, num_classes) of the last stage's map."""
-        x_NC = F.adaptive_avg_pool2d(self.last(x_NCHW), 1).flatten(1)
-        return self.fc(self.dropout(x_NC))
+        """Logits (N, num_classes) of the last stage's map, with dropout in training."""
+        x_NC = F.adaptive_avg_pool2d(self.before_pool(x_NCHW), 1).flatten(1)
+        return self.fc(F.dropout(x_NC, _DROPOUT, self.training))

@@ -108,6 +108,6 @@ class PreResNet(AttentionResNet):
         """What has parameters before the first block."""
         return (self.conv1,)
 
-    def stem(self, x_NCHW: Tensor) -> Tensor:
+    def stem_map(self, x_NCHW: Tensor) -> Tensor:
         """The first convolution; the first block begins with normalisation."""
-        return self.maxpool(self.conv1(x_NCHW))
+        return self.conv1(x_NCHW)

@@ -22,6 +22,11 @@ class MobileSpec(ArchSpec):
     """A MobileNetV2; `widths` are the channels at the end of each stage."""
 
     @property
+    def pooled_channels(self) -> int:
+        """Channels that a classifier pools: those of a last convolution."""
+        return 1280
+
+    @property
     def stem_channels(self) -> int:
         """Channels after the stem at full width."""
         return _STEM

@@ -239,7 +239,7 @@ def test_lists_that_do_not_fit_are_refused(change, told):
 def test_gates_that_do_not_fit_are_refused():
     net = build("resnet20")
     with (
-        pytest.raises(UserInputError, match="gates: 3 channels at layer1.0, place 1, expected 16"),
+        pytest.raises(UserInputError, match=r"gates: 3 channels at layer1\.0, place 1, expected 16"),
         gated(net, [torch.ones(3)] * 12),
     ):
         pass
