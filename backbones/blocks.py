@@ -61,6 +61,11 @@ class Block(nn.Module):
         """The input itself, or its 1x1 projection."""
         return x_NCHW if self.downsample is None else self.downsample(x_NCHW)
 
+    @property
+    def norm_after(self) -> nn.Module | None:
+        """The normalisation in `activate`, whose statistics depend on the block's own connection."""
+        return None
+
     def activate(self, sum_NCHW: Tensor) -> Tensor:
         """What follows the addition, in place: ReLU."""
         return sum_NCHW.relu_()

@@ -33,25 +33,31 @@ class PreBottleneck(Block):
         *,
         stride: int = 1,
         dilations: tuple[int, int] = (1, 1),
+        bias: bool = False,
         last: bool = False,
     ) -> None:
         super().__init__()
         first, second = inner
         self.bn1 = nn.BatchNorm2d(in_channels)
-        self.conv1 = nn.Conv2d(in_channels, first, 1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, first, 1, bias=bias)
         self.bn2 = nn.BatchNorm2d(first)
-        self.conv2 = conv3x3(first, second, stride=stride, dilation=dilations[0])
+        self.conv2 = conv3x3(first, second, stride=stride, dilation=dilations[0], bias=bias)
         self.bn3 = nn.BatchNorm2d(second)
-        self.conv3 = nn.Conv2d(second, channels, 1, bias=False)
+        self.conv3 = nn.Conv2d(second, channels, 1, bias=bias)
         self.relu = nn.ReLU(inplace=True)
         plain = stride == 1 and in_channels == channels
-        self.downsample = None if plain else nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False)
+        self.downsample = None if plain else nn.Conv2d(in_channels, channels, 1, stride=stride, bias=bias)
         self.norm = nn.BatchNorm2d(channels) if last else None
 
     def residual(self, x_NCHW: Tensor) -> Tensor:
         x = self.conv1(self.relu(self.bn1(x_NCHW)))
         x = self.conv2(self.relu(self.bn2(x)))
         return self.conv3(self.relu(self.bn3(x)))
+
+    @property
+    def norm_after(self) -> nn.Module | None:
+        """The network's last normalisation, in its last block."""
+        return self.norm
 
     def activate(self, sum_NCHW: Tensor) -> Tensor:
         """What follows the addition: nothing, or the network's last normalisation and ReLU."""
@@ -72,8 +78,7 @@ class PreResNet(AttentionResNet):
     and activated. SAMs recalibrate the residual before the addition, as in ResNets.
 
     Args:
-        arch, attention, scheme, ...: see `AttentionResNet`. There is no `conv_bias`: the last convolution of a block
-            has no normalisation behind it that would take its bias.
+        arch, attention, scheme, ...: see `AttentionResNet`.
 
     Raises:
         UserInputError: names what does not fit; a SAM that has no gate (timm's layers).
@@ -83,13 +88,10 @@ class PreResNet(AttentionResNet):
     norm_follows_conv = False
 
     def _build_stem(self, in_channels: int, stride: int, bias: bool) -> None:
-        if bias:
-            raise UserInputError(f"conv_bias=True: {self.arch.name} has no biases of convolutions, expected False")
-        self.conv1 = conv3x3(in_channels, self.arch.stem_channels, stride=min(stride, 2))
+        self.conv1 = conv3x3(in_channels, self.arch.stem_channels, stride=min(stride, 2), bias=bias)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stride == 4 else nn.Identity()
 
     def _block(self, stage: int, block: int, in_channels: int, **options: Any) -> PreBottleneck:
-        del options["bias"]
         last = (stage + 1, block + 1) == (len(self.arch.depths), self.arch.depths[-1])
         inner = self.widths.stages[stage][block]
         return PreBottleneck(in_channels, self.arch.channels[stage], inner, last=last, **options)

@@ -26,6 +26,7 @@ NETWORKS = {
     "basic, dia": dict(arch="resnet20_basic", attention="dia", scheme="101.010.110"),
     "imagenet": dict(arch="resnet18", attention="se", scheme="10.01.11.10"),
     "preresnet": dict(arch="preresnet20"),
+    "preresnet, biases": dict(arch="preresnet20", conv_bias=True),
     "preresnet, features": dict(arch="preresnet20", num_classes=None, out_indices=(0, 1, 2)),
     "preresnet, one stage": dict(arch="preresnet20", num_classes=None, out_indices=(0,)),
     "mobilenetv2": dict(arch="mobilenetv2"),

@@ -187,6 +187,8 @@ class TrieEvaluator:
         with self._mixed():
             residual, shortcut = layer.residual(x), layer.shortcut(x)
             for bit, child in node.children:
+                if self.bn == "recalibrated":
+                    bind(norms_of(layer.norm_after), child.statistics)
                 if bit:
                     assert sam is not None  # a supernet has one at every block
                     found.append((child, *layer.connect(sam, residual, shortcut, state)))
