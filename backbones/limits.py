@@ -39,7 +39,7 @@ class Limit:
         """Raises `UserInputError` for what is larger, and says how to raise the limit."""
         if size > self.bytes:
             raise UserInputError(
-                f"{what}: takes {size / _MIB:,.0f} MiB, expected {self.bytes // _MIB:,} MiB at most; if it may, set "
+                f"{what}: takes {-(-size // _MIB):,} MiB, expected {self.bytes // _MIB:,} MiB at most; if it may, set "
                 f"{self.variable}={-(-size // _MIB)}"
             )
 
