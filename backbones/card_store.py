@@ -27,7 +27,8 @@ class CardStore(Generic[Card]):
     Attributes:
         kind: what its cards are, in a word, such as `backbone`.
         read: reads a card's file.
-        group: of a card; at most one of each group is the default.
+        group: of a card; at most one of each group is the default among the package's, and one among the user's own,
+            which goes first.
         shipped: folder of the package's cards.
         own: gives the folder of the user's own.
     """
@@ -96,22 +97,34 @@ class CardStore(Generic[Card]):
         return cards, [*broken, *self.clashes(cards)]
 
     def default(self, cards: Iterable[Card], group: str) -> Card | None:
-        """The card of a group that says `default = true`; raises `UserInputError` where several do."""
-        found = [card for card in cards if card.default and self.group(card) == group]
+        """The card of a group that says `default = true`, the user's own before the package's.
+
+        Raises:
+            UserInputError: several of them do.
+        """
+        found = self.first_defaults(card for card in cards if self.group(card) == group)
         for line in self.clashes(found):
             raise UserInputError(line)
         return found[0] if found else None
 
+    def first_defaults(self, cards: Iterable[Card]) -> list[Card]:
+        """Those that say `default = true`: the user's own, or else the package's."""
+        found = [card for card in cards if card.default]
+        return [card for card in found if not self._is_shipped(card.path)] or found
+
+    def _is_shipped(self, path: Path | None) -> bool:
+        return path is not None and path.resolve().parent == self.shipped.resolve()
+
     def clashes(self, cards: Iterable[Card]) -> list[str]:
-        """A line for each group of which more than one card says `default = true`."""
-        found: dict[str, list[Card]] = {}
+        """A line for each group of which more than one card of the package, or of the user, says `default = true`."""
+        found: dict[tuple[str, bool], list[Card]] = {}
         for card in cards:
             if card.default:
-                found.setdefault(self.group(card), []).append(card)
+                found.setdefault((self.group(card), self._is_shipped(card.path)), []).append(card)
         return [
             f"{self.kind}s {', '.join(repr(card.name) for card in several)}: all say default = true for {group!r}, "
             f"expected one; take it out of {' or '.join(str(card.path) for card in several)}"
-            for group, several in found.items()
+            for (group, _), several in found.items()
             if len(several) > 1
         ]
 
@@ -122,7 +135,8 @@ class CardStore(Generic[Card]):
         taken = [*self.files().get(card.name, []), *([target] if target.exists() else [])]
         if taken:
             raise UserInputError(f"{self.kind} {card.name!r} is registered already, in {taken[0]}; take another name")
-        other = self.default(self.readable()[0], self.group(card)) if card.default else None
+        beside = (one for one in self.readable()[0] if one.path and one.path.resolve().parent == folder.resolve())
+        other = self.default(beside, self.group(card)) if card.default else None
         if other is not None:
             raise UserInputError(
                 f"{self.kind} {card.name!r}: {other.name!r} is the default for {self.group(card)!r} already, in "

@@ -48,8 +48,8 @@ def remove_with_hash(path: str | Path) -> None:
     hash_beside(path).unlink(missing_ok=True)
 
 
-def check_whole(path: str | Path) -> bool:
-    """Compares a file of `torch.save` with its own checksums; returns whether a SHA-256 stood beside it.
+def check_whole(path: str | Path) -> None:
+    """Compares a file of `torch.save` with its own checksums, and with the SHA-256 beside it, where there is one.
 
     An archive's members are what their CRC says, and no larger than the file itself: reading them takes no more memory
     than that. Files of torch before 1.6, no archives, have no CRC.
@@ -58,25 +58,23 @@ def check_whole(path: str | Path) -> bool:
         UserInputError: the file is damaged, or no such archive.
     """
     path = Path(path)
-    hashed = _check_hash(path)
+    _check_hash(path)
     with path.open("rb") as file:
         is_archive = file.read(len(_ZIP)) == _ZIP
     if is_archive and (reason := _damage(path)):
         raise UserInputError(f"{path}: cannot be read safely ({reason}); {_MEND}")
-    return hashed
 
 
-def _check_hash(path: Path) -> bool:
+def _check_hash(path: Path) -> None:
     beside = hash_beside(path)
     if not beside.is_file():
-        return False
+        return
     with beside.open("rb") as file:
         said = re.match(rb"([0-9a-f]{64})\s", file.read(65))
     if said is None:
         raise UserInputError(f"{beside}: holds no sha256, expected what `sha256sum {path.name}` prints; delete it")
     if sha256_file(path) != said[1].decode():
         raise UserInputError(f"{path}: its sha256 is not the one in {beside.name}; {_MEND}")
-    return True
 
 
 def _damage(path: Path) -> str:

@@ -76,7 +76,7 @@ def get_model_card(name: str | None = None, task: str | None = None) -> ModelCar
 
 def _default(task: str | None) -> ModelCard:
     cards, broken = STORE.readable()
-    found = [card for card in cards if card.default and task in (None, card.task)]
+    found = STORE.first_defaults(card for card in cards if task in (None, card.task))
     if len(found) == 1:
         return found[0]
     for line in (*broken, *STORE.clashes(found)):

@@ -8,6 +8,7 @@ import search_files as files
 from search_files import edit, run
 from test_search_report import rows, sections
 
+from backbones.integrity import log_line
 from backbones.registry import get_card
 from backbones.scheme import ConnectionScheme
 from transfer.analysis.finished import SearchOutcome
@@ -28,7 +29,8 @@ def write_resnet38(folder, method="ean", sharing="stage", beta=0.5):
     """Turns a search's folder into one on ResNet-38, SE and CIFAR-100."""
     log = folder / "evaluations.jsonl"
     line = json.loads(log.read_text().splitlines()[0])
-    lines = [json.dumps({**line, "scheme": scheme}) + "\n" for scheme in FOUND]
+    del line["crc32"]
+    lines = [log_line({**line, "scheme": scheme}) for scheme in FOUND]
     log.write_text("".join(lines))
     entries = [{"scheme": s, "value": 62.0} | {key: line[key] for key in ("accuracy", "loss", "n")} for s in FOUND]
     values = json.loads((folder / "search.json").read_text())

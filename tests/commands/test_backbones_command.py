@@ -191,11 +191,10 @@ def test_wrong_input_is_one_line_and_status_2(command, own, argv, told):
 
 def test_fetch_puts_a_verified_file_where_trunk_weights_are_looked_for(command, tmp_path):
     content = b"weights"
-    name = f"resnet18-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    digest = hashlib.sha256(content).hexdigest()
+    name = f"resnet18-{digest[:8]}.pth"
     (tmp_path / name).write_bytes(content)
-    status, out, _ = command(
-        "fetch", "--url", (tmp_path / name).as_uri(), "--sha256", hashlib.sha256(content).hexdigest()
-    )
+    status, out, _ = command("fetch", "--url", (tmp_path / name).as_uri(), "--sha256", digest)
     assert status == 0 and str(tmp_path / "weights" / name) in out
     from backbones.weights import find_trunk_weights
 
@@ -203,5 +202,5 @@ def test_fetch_puts_a_verified_file_where_trunk_weights_are_looked_for(command, 
 
 
 def test_a_failed_fetch_is_status_1(command, tmp_path):
-    status, _, err = command("fetch", "--url", (tmp_path / "no-00000000.pth").as_uri(), "--sha256", "0" * 64)
+    status, _, err = command("fetch", "--url", (tmp_path / "no.pth").as_uri(), "--sha256", "0" * 64)
     assert status == 1 and "could not be downloaded" in err

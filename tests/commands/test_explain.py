@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from checkpoint_files import save_checkpoint
 from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 
@@ -55,7 +56,7 @@ def save(name, text, own_config=True, **meta):
         elif key.endswith("running_var"):
             tensor.uniform_(0.5, 2)
     said = {"cfg": config.pretty_text} if own_config else {}
-    torch.save({"state_dict": network.state_dict(), "meta": {**said, **meta}}, f"{name}.pth")
+    save_checkpoint({"state_dict": network.state_dict(), "meta": {**said, **meta}}, f"{name}.pth")
     return network
 
 
@@ -186,7 +187,7 @@ def test_models_side_by_side_have_one_target(explain):
     weight = checkpoint["state_dict"]["backbone.fc.weight"]
     checkpoint["state_dict"]["backbone.fc.weight"] = weight.roll(1, 0)
     checkpoint["state_dict"]["backbone.fc.bias"] = checkpoint["state_dict"]["backbone.fc.bias"].roll(1, 0)
-    torch.save(checkpoint, "two.pth")
+    save_checkpoint(checkpoint, "two.pth")
     first, second, third = explain("one.pth", "one.py", "two.pth", "two.pth", "a.png", *sum(LABELS, ()))
     assert [model["label"] for model in (first, second, third)] == [label for _, label in LABELS]
     assert first["target"]["class"] == second["target"]["class"] and second["map"] == third["map"]
@@ -240,7 +241,7 @@ CASES = [
     (("tiny.pth", "tiny.py"), "tiny.py: is a model, expected the image behind it"),
     (("tiny.py", "a.png"), "config tiny.py: expected CHECKPOINT"),
     (("bare.pth", "a.png"), "bare.pth: holds no config"),
-    (("a.png",), "there is no default model"),
+    (("--model", "tini", "a.png"), "'tini' is neither a registered model"),
     ((NET, "a.png", "--target", "wolff"), "Did you mean 'wolf'"),
     ((NET, "a.png", "--target", "100"), "a number from 0 to 99"),
     ((NET, "a.png", "--region", "0,0,5,5"), "only a counter's count has one"),
@@ -260,7 +261,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(folder, command, argv, told)
     before = sorted(path for path in Path().rglob("*") if "__pycache__" not in str(path))
     done = command("explain.py", *argv)
     assert (done.returncode, done.stdout) == (2, "") and told in done.stderr, done.stderr
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and told in done.stderr
     assert sorted(path for path in Path().rglob("*") if "__pycache__" not in str(path)) == before
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkpoint_files import save_checkpoint
 from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 from safetensors.torch import load_file
@@ -47,7 +48,7 @@ def save(name, text, meta=(), own_config=True, seed=0):
             tensor.uniform_(0.5, 2)
     said = {"cfg": config.pretty_text} if own_config else {}
     meta = {**said, "seed": 3, "iter": 9, **backbone_meta(network), **dict(meta)}
-    torch.save({"state_dict": network.state_dict(), "meta": meta}, f"{name}.pth")
+    save_checkpoint({"state_dict": network.state_dict(), "meta": meta}, f"{name}.pth")
     return network
 
 
@@ -134,7 +135,7 @@ def test_weights_beyond_float16_stay_as_they_are(command, own):
     key = next(key for key, tensor in network.state_dict().items() if key.startswith("head") and tensor.dim() == 4)
     checkpoint = torch.load("tiny.pth")
     checkpoint["state_dict"][key][0, 0] = 1e6
-    torch.save(checkpoint, "tiny.pth")
+    save_checkpoint(checkpoint, "tiny.pth")
     command("models.py", "register", "tiny.pth", "--name", "tiny", "--half")
     assert load_file(own / "tiny.safetensors")[key].equal(checkpoint["state_dict"][key])
 
@@ -223,8 +224,8 @@ def test_a_hubs_folder_of_another_task_or_kind_is_refused(command, own):
 def test_verify_finds_what_does_not_hold(command, own):
     save("tiny", COUNTER)
     command("models.py", "register", "tiny.pth", "--name", "tiny")
-    (row,) = json.loads(command("models.py", "verify", "--all", "--json").stdout)
-    assert row == {"name": "tiny", "ok": True, "problem": ""}
+    rows = json.loads(command("models.py", "verify", "--all", "--json").stdout)
+    assert {"name": "tiny", "ok": True, "problem": ""} in rows and all(row["ok"] for row in rows)  # the package's too
     done = command("models.py", "list", "tinny*")
     assert (done.returncode, done.stdout) == (0, "") and "Did you mean 'tiny" in done.stderr
     card = own / "tiny.toml"
@@ -263,7 +264,7 @@ def test_a_name_without_its_tag_is_written_out(command, own):
     ("arguments", "told"),
     [
         (("predict.py", "a.png", "--model", "tini"), "Did you mean 'tiny'"),
-        (("predict.py", "a.png"), "no default model; name one of those registered (tiny)"),
+        (("predict.py", "a.png", "--task", "segmentation"), "no default model for task 'segmentation'"),
         (("predict.py", "a.png", "--task", "couting"), "Did you mean 'counting'"),
         (("predict.py", "a.png", "--model", "tiny", "--task", "segmentation"), "is of task 'counting'"),
         (("predict.py", "tiny.pth", "a.png", "--task", "segmentation"), "is of task 'counting'"),
@@ -288,13 +289,12 @@ def test_a_name_without_its_tag_is_written_out(command, own):
 def test_wrong_input_is_one_line_and_leaves_nothing(command, own, arguments, told):
     save("tiny", COUNTER)
     save("bare", COUNTER, own_config=False)
-    torch.save({"state_dict": {"weight": torch.zeros(1)}, "meta": {}}, "other.pth")
+    save_checkpoint({"state_dict": {"weight": torch.zeros(1)}, "meta": {}}, "other.pth")
     assert command("models.py", "register", "tiny.pth", "--name", "tiny").returncode == 0
     before = sorted(Path().rglob("*"))
     done = command(*arguments, *(("--out", "out") if arguments[0] == "predict.py" else ()))
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    *notes, line = done.stderr.splitlines()
-    assert line.startswith("error: ") and told in line and all("no sha256 beside it" in note for note in notes)
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and told in done.stderr
     assert sorted(path for path in Path().rglob("*") if "__pycache__" not in str(path)) == before
 
 
@@ -401,7 +401,7 @@ def test_defaults_of_two_tasks_need_a_word(command, own):
     assert command("predict.py", "a.png", "--out", "out", "--task", "counting").returncode == 0 and "count" in only()
     done = command("models.py", "register", "tiny.pth", "--name", "second", "--default")
     assert done.returncode == 2 and "'tiny' is the default for 'counting' already" in done.stderr
-    assert transfer.list_models() == ["seg", "tiny"] and transfer.list_models(task="counting") == ["tiny"]
+    assert {"seg", "tiny"} <= {*transfer.list_models()} and "seg" not in transfer.list_models(task="counting")
 
 
 # ---- the configs that training stores

@@ -84,6 +84,7 @@ def test_a_training_says_what_it_saw_and_predict_warns(command, tmp_path):
     ]
     options += [f"{loader}.persistent_workers=False" for loader in loaders[:2]]
     options += ["train_cfg.max_iters=2", "train_cfg.val_interval=2", "train_dataloader.batch_size=2"]
+    options += [f"{loader}.dataset.val_ratio=None" for loader in loaders[:2]]
     options += ["test_dataloader.dataset.split=val", "train_dataloader.dataset.pipeline.0.size=64"]
     done = command("train.py", "sample_ean_se", "--work-dir", "run", "--cfg-options", *options)
     assert done.returncode == 0, done.stderr

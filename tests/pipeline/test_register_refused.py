@@ -77,11 +77,13 @@ def test_another_log(work_dir, cards):
     assert sha256_file(log) in (line := refused(cards, work_dir)) and read(work_dir, "search")["log_sha256"] in line
     log.write_bytes(whole[: whole.rindex(b"{")])
     assert "it was changed since" in refused(cards, work_dir)
-    other = json.loads(whole.splitlines()[0].replace(SUPERNET.encode(), b"77" * 32))
-    del other["crc32"]
-    log.write_bytes(whole + log_line(other).encode())
+    values = json.loads(whole.splitlines()[0])
+    del values["crc32"]
+    log.write_bytes(whole + log_line({**values, "supernet_sha256": "77" * 32}).encode())
     assert "line 9: is of another supernet" in refused(cards, work_dir)
-    log.write_bytes(whole + log_line({}).encode())
+    log.write_bytes(whole + whole.splitlines(keepends=True)[0].replace(SUPERNET.encode(), b"77" * 32))
+    assert "line 9: is not what its CRC says" in refused(cards, work_dir)
+    log.write_bytes(whole + log_line({"a": 1}).encode())
     assert "line 9: no logged evaluation" in refused(cards, work_dir)
     log.unlink()
     assert f"{LOG_NAME}: no such file" in refused(cards, work_dir)

@@ -100,10 +100,13 @@ def test_the_hash_beside_an_own_file_finds_what_the_crc_does_not(saved):
 def test_what_is_said_of_a_file_without_a_hash(saved, capsys):
     own = saved.with_name("own.pth")
     write_with_hash(own, saved.read_bytes())
-    load_foreign_checkpoint(own)
+    model = torch.nn.ParameterDict(load_foreign_checkpoint(own)["state_dict"])
+    check_same_model(model, load_foreign_checkpoint(own), own)
+    with pytest.raises(UserInputError):  # says one line only
+        check_same_model(torch.nn.Linear(1, 1), load_foreign_checkpoint(saved), saved)
     assert capsys.readouterr() == ("", "")
     for _ in range(3):
-        load_foreign_checkpoint(saved)
+        check_same_model(model, load_foreign_checkpoint(saved), saved)
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and "foreign.pth: no sha256 beside it" in err
 
@@ -134,7 +137,7 @@ def test_a_kill_between_the_two_leaves_no_wrong_hash(tmp_path, monkeypatch, mome
     with pytest.raises(KeyboardInterrupt):
         write_with_hash(path, b"second")
     assert path.read_bytes() == (b"first" if moment == "file" else b"second")
-    assert integrity.check_whole(path) is False
+    assert not hash_beside(path).exists()
 
 
 # ---- what are no weights

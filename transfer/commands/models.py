@@ -97,7 +97,8 @@ def run_list(args: argparse.Namespace) -> int:
 
 def _listed(card: ModelCard) -> list[str]:
     backbone = card.backbone.name if card.backbone else "-"
-    measured = str(card.measured[0]) if card.measured else "-"
+    first = list(card.measured[0].metrics.items())[:2] if card.measured else []  # `show` has all
+    measured = ", ".join(f"{name} {value:.4g}" for name, value in first) or "-"
     return [card.name, card.task, "yes" if card.default else "-", backbone, measured, card.summary]
 
 

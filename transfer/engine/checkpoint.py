@@ -22,6 +22,7 @@ from backbones.errors import UserInputError
 from backbones.integrity import remove_with_hash, write_with_hash
 from backbones.weights import unsound
 from transfer.engine.backbone import registered_backbones
+from transfer.engine.compat import say_unhashed
 
 # Log histories beyond this many entries are not kept: no smoothing window looks further back.
 HISTORY = 10_000
@@ -134,6 +135,7 @@ def check_same_model(model: torch.nn.Module, checkpoint: Mapping[str, Any], path
     for key, tensor in expected.items():
         if reason := unsound(key, state[key], tensor):
             raise UserInputError(f"{path}: weights that cannot be used: {reason}; take another checkpoint")
+    say_unhashed(path)
     return state
 
 

@@ -23,7 +23,7 @@ import torch
 
 from backbones.compat import guard_torchvision
 from backbones.errors import RunError, UserInputError
-from backbones.integrity import check_whole
+from backbones.integrity import check_whole, hash_beside
 
 
 def install() -> None:
@@ -126,8 +126,6 @@ def harmless_globals() -> list[Any]:
 def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     """Reads a checkpoint that mmengine or another OpenMMLab project wrote, without running anything in it.
 
-    One without a SHA-256 beside it, which our own trainings write, is read too; that is said once.
-
     The `.safetensors` of a model's card is read likewise; what else it says stands in its header.
 
     Returns:
@@ -141,7 +139,7 @@ def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict
 
         return {"state_dict": read_checkpoint(path), "meta": read_header(path)}
     try:
-        hashed = check_whole(path)
+        check_whole(path)
         with torch.serialization.safe_globals(harmless_globals()):
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except FileNotFoundError:
@@ -158,8 +156,6 @@ def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict
     _check_parts(checkpoint, path)
     if any(isinstance(v, _ForeignHistory) for v in checkpoint.get("message_hub", {}).get("log_scalars", {}).values()):
         del checkpoint["message_hub"]
-    if not hashed:
-        _say_foreign(str(Path(path).absolute()))
     return checkpoint
 
 
@@ -184,8 +180,15 @@ def _check_parts(checkpoint: Any, path: str | Path) -> None:
             raise UserInputError(f"{path}: its {key!r} has the key {odd[0]!r}, expected names of tensors")
 
 
+def say_unhashed(path: str | Path) -> None:
+    """Says once of a checkpoint that is used that no SHA-256 lies beside it, as our own trainings write it."""
+    path = Path(path)
+    if path.suffix != ".safetensors" and path.is_file() and not hash_beside(path).is_file():
+        _say_unhashed(str(path.absolute()))
+
+
 @functools.cache
-def _say_foreign(path: str) -> None:
+def _say_unhashed(path: str) -> None:
     from transfer.engine.console import say
 
     say(f"{path}: no sha256 beside it, so only the archive's own checksums were checked", sys.stderr)

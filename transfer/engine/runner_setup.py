@@ -23,7 +23,7 @@ from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 from backbones.errors import UserInputError
 from transfer.engine.amp import native_bfloat16
 from transfer.engine.checkpoint import bare, check_same_model
-from transfer.engine.compat import load_foreign_checkpoint
+from transfer.engine.compat import load_foreign_checkpoint, say_unhashed
 from transfer.engine.config_check import resolve, scope_of, signature_keys
 
 # What every training gets unless its config says otherwise; mmengine's own defaults are replaced by these.
@@ -85,6 +85,7 @@ class TransferRunner(Runner):
         state = {key.removeprefix("module."): v for key, v in checkpoint.get("state_dict", checkpoint).items()}
         load_state_dict(bare(self.model), state, strict=strict, logger=self.logger)
         self._has_loaded = True
+        say_unhashed(filename)
         self.logger.info(f"loaded {filename}")
         return checkpoint
 
