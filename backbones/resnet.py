@@ -6,10 +6,11 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from backbones.attention import Attention, create_attention
-from backbones.blocks import BLOCKS, Block
+from backbones.blocks import BLOCKS, Block, Stage
 from backbones.errors import UserInputError
 from backbones.options import FeatureInfo as FeatureInfo
 from backbones.scheme import ConnectionScheme
@@ -202,4 +203,11 @@ class AttentionResNet(Trunk):
             x_NCHW: normalised images.
             weights: soft connections (m,), one a block in network order; they take the scheme's place (supernet).
         """
-        return self._forward(x_NCHW, weights)
+        x, features = self.stem(x_NCHW.to(memory_format=self.memory_format)), []
+        recompute = self.with_cp and torch.is_grad_enabled()
+        for stage in range(self.stages_built):
+            layer: Stage = getattr(self, f"layer{stage + 1}")
+            x = layer(x, connections=self._connections(stage, weights), recompute=recompute)
+            if stage in self.out_indices:
+                features.append(x)
+        return tuple(features) if self.num_classes is None else self.head(x)

@@ -214,14 +214,11 @@ class Trunk(nn.Module):
         Args:
             x_NCHW: normalised images.
         """
-        return self._forward(x_NCHW, None)
-
-    def _forward(self, x_NCHW: Tensor, weights_m: Tensor | None) -> Any:
         x, features = self.stem(x_NCHW.to(memory_format=self.memory_format)), []
         recompute = self.with_cp and torch.is_grad_enabled()
         for stage in range(self.stages_built):
             layer: Stage = getattr(self, f"layer{stage + 1}")
-            x = layer(x, connections=self._connections(stage, weights_m), recompute=recompute)
+            x = layer(x, recompute=recompute)
             if stage in self.out_indices:
                 features.append(x)
         return tuple(features) if self.num_classes is None else self.head(x)
