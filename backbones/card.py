@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from backbones import schema
 from backbones.arch import family_of, get_arch
@@ -83,8 +83,7 @@ class BackboneCard:
         attention: name of a SAM, None for the plain network.
         attention_args: the SAM's own arguments.
         sharing: `"stage"` or `"block"`.
-        scheme: which blocks are connected; default none. Families without SAMs have no other.
-        widths: channels left inside the blocks, None where it is all of them.
+        scheme: which blocks are connected. None, as families without SAMs have it, is given as the empty scheme.
         input: how images are normalised.
         provenance: where the scheme comes from.
         parameters: the exact count and how it was built.
@@ -94,6 +93,7 @@ class BackboneCard:
         summary: one line.
         default: whether the name without its tag means this card, one at most for each such name.
         path: the card's file, None where it has none yet.
+        widths: channels left inside the blocks, None where it is all of them.
 
     Raises:
         UserInputError: names the key, what is wrong, what was expected.
@@ -101,8 +101,7 @@ class BackboneCard:
 
     name: str
     arch: str
-    scheme: ConnectionScheme = field(default=cast(Any, None), kw_only=True)
-    widths: WidthPlan | None = field(default=None, kw_only=True)
+    scheme: ConnectionScheme
     input: InputStatistics
     provenance: Provenance
     attention: str | None = None
@@ -115,6 +114,7 @@ class BackboneCard:
     summary: str = ""
     default: bool = False
     path: Path | None = field(default=None, compare=False)
+    widths: WidthPlan | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -253,9 +253,7 @@ def test_scheme_and_widths_compose_from_pruning_to_its_name(arch, tmp_path, monk
 
 
 def test_a_card_of_a_family_without_sams_needs_no_scheme():
-    card = BackboneCard(
-        name="mobilenetv2.mine", arch="mobilenetv2", input=INPUTS["imagenet"], provenance=Provenance("hand", "a test")
-    )
+    card = BackboneCard("mobilenetv2.mine", "mobilenetv2", None, INPUTS["imagenet"], Provenance("hand", "a test"))
     assert card.scheme == ConnectionScheme.empty((1, 2, 3, 7, 4)) and "scheme" not in card.to_toml()
     assert BackboneCard.parse(card.to_toml(), "x.toml") == card
 
@@ -294,6 +292,7 @@ def test_attention_is_refused_where_there_are_no_sites():
         BackboneCard(
             name="mobilenetv2.mine",
             arch="mobilenetv2",
+            scheme=None,
             attention="se",
             input=INPUTS["imagenet"],
             provenance=Provenance("hand", "a test"),
