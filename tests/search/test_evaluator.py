@@ -62,7 +62,7 @@ def near_ties(logits):
 
 def some_schemes():
     all_of_them = [ConnectionScheme.from_bits(bits, DEPTHS) for bits in itertools.product((0, 1), repeat=6)]
-    return [*all_of_them[::9], ConnectionScheme.empty(DEPTHS), ConnectionScheme.full(DEPTHS)]
+    return [*all_of_them[::9], all_of_them[1], ConnectionScheme.empty(DEPTHS), ConnectionScheme.full(DEPTHS)]
 
 
 @pytest.mark.parametrize("bn", ["running", "recalibrated"])
