@@ -160,7 +160,7 @@ def test_mobilenetv2_is_torchvisions():
             module.register_forward_hook(lambda _module, _inputs, out: cut.append(bool((out == 6).any())))
     with torch.no_grad():
         ours(x)
-        assert sum(cut) > len(cut) // 2, "ReLU6 cuts something off"
+        assert len(cut) == 35 and sum(cut) > 20, "ReLU6 cuts something off, after most convolutions"
         torch.testing.assert_close(ours(x), theirs(x), rtol=0, atol=1e-12)
 
 
