@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "benchmark": ("benchmark",),
     "scenes": ("scenes",),
     "models": ("models",),
+    "app": ("app",),
     "import-points": ("import_points",),
     **{name: ("backbones", name) for name in ("list", "show", "verify", "register", "remove", "fetch", "pack")},
 }

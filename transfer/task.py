@@ -9,6 +9,10 @@ module of it each, and every one is optional:
     predictor.py  `load(config, checkpoint, *, deploy) -> predictor`, which has the model as `network`, and
                   `predict_image(predictor, image_HW3) -> result`, of one uint8 RGB image: what `transfer.load_model`
                   and the cards of trained models take
+    app.py        what its tab of `ean app` shows: `TITLE`; `LARGEST`, pixels beyond which images are made smaller
+                  first, or None; `CONTROLS` (`transfer.app.controls`), whose values are `options`; of a `result`
+                  `headline(result)`, `remarks(result, options) -> lines`, `table(result, options) -> rows`,
+                  `row(result, options)` of a CSV and `draw(photo, result, options) -> image`
     scenes.py     `write_scenes(out, images, seed, test_share, *, progress) -> (train, test)`: generated sample data
     import_points.py  `import_points(source, out, ...) -> report`, and `summary(report) -> lines`: data of one's own
 
