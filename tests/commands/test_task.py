@@ -24,6 +24,13 @@ PARTS = {
         "load": (["config", "checkpoint"], {"deploy": False}),
         "predict_image": (["predictor", "image_HW3"], {}),
     },
+    "app": {
+        "headline": (["result"], {}),
+        "remarks": (["result", {}], {}),
+        "draw": (["photo", "result", {}], {}),
+        "table": (["result", {}], {}),
+        "row": (["result", {}], {}),
+    },
     "scenes": {"write_scenes": (["out", 4, 0, 0.5], {"progress": print})},
 }
 """The calls that commands make: functions of each part, with positional and keyword arguments."""
