@@ -13,7 +13,7 @@ import gradio as gr
 from backbones.errors import UserInputError
 from transfer.app.controls import Control, Slider
 from transfer.app.models import Models
-from transfer.app.tab import Result, Tab, found_in, notes_box
+from transfer.app.tab import Result, Tab, notes_box
 from transfer.app.uploads import FORMATS, MOST_BYTES, MOST_IMAGES
 from transfer.task import get_task, list_tasks
 
@@ -82,16 +82,15 @@ class _Layout:
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300):
                 self.files = _images()
-                self.model = gr.Dropdown(label="Model", choices=[], interactive=True)
+                choices = tab.choices()
+                self.model = gr.Dropdown(label="Model", choices=choices, value=next(iter(choices), None))
                 self.button = gr.Button("Predict", variant="primary")
                 self.controls = [_control(one) for one in tab.part.CONTROLS]
             with gr.Column(scale=5, min_width=420):
                 self.notes = gr.HTML(visible=False)
                 self.picked = gr.Dropdown(label="Shown image", choices=[], visible=False, interactive=True)
                 self.headline = gr.HTML(visible=False)
-                self.image = gr.Image(
-                    label=tab.part.TITLE, format="png", type="filepath", interactive=False, height=560
-                )
+                self.image = gr.Image(label=tab.part.TITLE, format="png", interactive=False, buttons=["fullscreen"])
                 with gr.Row():
                     self.png = gr.DownloadButton("Download image (PNG)", visible=False, size="sm")
                     self.csv = gr.DownloadButton("Download table (CSV)", visible=False, size="sm")
@@ -177,25 +176,28 @@ class _Layout:
 
     def overview(self, results: Sequence[Result]) -> Any:
         """A line for each of several images."""
-        lines = [[one.name, self.tab.part.headline(one.found)] for one in found_in(results)]
-        lines += [[one.name, "-"] for one in results if one.found is None]
+        lines = [[one.name, "-" if one.found is None else self.tab.part.headline(one.found)] for one in results]
         return _table([["image", "found"], *lines] if len(results) > 1 else [])
 
 
 def _images() -> gr.File:
-    """A field for files that takes uploads alone: Gradio's own would also fetch an address that a client sends."""
+    """A field for files that takes what was uploaded alone.
+
+    Gradio's own would also fetch an address that a client sends, and, where the page is mounted into an application,
+    read any file of the machine.
+    """
     formats = f"{', '.join(FORMATS[:-1])}, {FORMATS[-1]}"
     field = gr.File(label="Images", file_count="multiple", height=150)
     gr.Markdown(f"Up to {MOST_IMAGES} at once, {MOST_BYTES / 1e6:.0f} MB each: {formats}.", elem_classes="hint")
     move = field.async_move_resource_to_block_cache
 
-    async def refuse_addresses(given: Any) -> Any:
-        if str(given).lower().startswith(("http:", "https:")):
-            raise gr.Error("Send the image itself, not its address.", print_exception=False)
+    async def move_uploaded(given: Any) -> Any:
+        if given is not None and not Path(given).resolve().is_relative_to(Path(field.GRADIO_CACHE).resolve()):
+            raise gr.Error("Send the image itself.", print_exception=False)
         return await move(given)
 
     # On the field itself: Gradio writes a file beside the module of a class that is derived from one of its own.
-    field.async_move_resource_to_block_cache = refuse_addresses
+    field.async_move_resource_to_block_cache = move_uploaded
     return field
 
 

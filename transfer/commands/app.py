@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import sys
 
@@ -46,5 +47,7 @@ def main(argv: list[str] | None = None) -> int:
                 f"warning: --host {args.host}: whoever reaches this machine can use the page; it asks for no password",
                 file=sys.stderr,
             )
-        serve(server, Models(args.work_dirs, args.model))
+        # Stopping it is how it ends.
+        with contextlib.suppress(KeyboardInterrupt):
+            serve(server, Models(args.work_dirs, args.model))
     return 0
