@@ -13,7 +13,7 @@ import gradio as gr
 from backbones.errors import UserInputError
 from transfer.app.controls import Control, Slider
 from transfer.app.models import Models
-from transfer.app.tab import Result, Tab, notes_box
+from transfer.app.tab import NO_MODEL, Result, Tab, notes_box
 from transfer.app.uploads import FORMATS, MOST_BYTES, MOST_IMAGES
 from transfer.task import get_task, list_tasks
 
@@ -21,6 +21,7 @@ FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica", "Arial
 MONO = ("ui-monospace", "Consolas", "Menlo", "monospace")
 CSS = """
 .gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
+.gradio-container > main { width: 100%; }
 .hint { font-size: 0.85rem; opacity: 0.8; }
 .headline { font-size: 2rem; font-weight: 600; line-height: 1.3; }
 .note { border-left: 4px solid #d55e00; padding: 0.3rem 0.7rem; margin: 0.4rem 0; background: #d55e0018; }
@@ -46,7 +47,7 @@ def build(models: Models, folder: Path) -> gr.Blocks:
         models: what is offered.
         folder: for files to download.
     """
-    with gr.Blocks(title="ean", analytics_enabled=False, delete_cache=(600, KEPT_SECONDS)) as page:
+    with gr.Blocks(title="ean", analytics_enabled=False, delete_cache=(600, KEPT_SECONDS), fill_width=True) as page:
         gr.Markdown("# Predict images\nImages stay on the machine that this page comes from.")
         with gr.Tabs():
             for task in list_tasks("app"):
@@ -83,19 +84,20 @@ class _Layout:
             with gr.Column(scale=2, min_width=300):
                 self.files = _images()
                 choices = tab.choices()
-                self.model = gr.Dropdown(label="Model", choices=choices, value=next(iter(choices), None))
+                value = next(iter(choices), None)
+                self.model = gr.Dropdown(choices, value=value, label="Model", interactive=True)
                 self.button = gr.Button("Predict", variant="primary")
                 self.controls = [_control(one) for one in tab.part.CONTROLS]
             with gr.Column(scale=5, min_width=420):
-                self.notes = gr.HTML(visible=False)
+                self.notes = gr.HTML(notes_box([] if choices else [NO_MODEL]), visible=not choices, padding=False)
                 self.picked = gr.Dropdown(label="Shown image", choices=[], visible=False, interactive=True)
-                self.headline = gr.HTML(visible=False)
-                self.image = gr.Image(label=tab.part.TITLE, format="png", interactive=False, buttons=["fullscreen"])
+                self.headline = gr.HTML(visible=False, padding=False)
+                self.image = gr.Image(show_label=False, format="png", interactive=False, buttons=["fullscreen"])
                 with gr.Row():
                     self.png = gr.DownloadButton("Download image (PNG)", visible=False, size="sm")
                     self.csv = gr.DownloadButton("Download table (CSV)", visible=False, size="sm")
-                self.table = gr.Dataframe(visible=False, interactive=False, wrap=True)
-                self.all = gr.Dataframe(label="All images", visible=False, interactive=False, wrap=True)
+                self.table = gr.Dataframe(visible=False, interactive=False, wrap=True, buttons=[])
+                self.all = gr.Dataframe(label="All images", visible=False, interactive=False, wrap=True, buttons=[])
         self.results = gr.State([])
 
     @property

@@ -20,7 +20,7 @@ from transfer.engine.outputs import shown_path
 
 NO_MODEL = (
     "There is no model of this task yet. Train one (its checkpoints under the work directories are offered), or "
-    "register one with `ean models register`; then load the page anew."
+    "register one with ean models register; then load the page anew."
 )
 NO_MEMORY = "No memory left: take a smaller image."
 

@@ -54,7 +54,7 @@ def check_number(paths: Sequence[str | Path]) -> None:
     if not paths:
         raise UserInputError("No image yet: drop one into the field, or click on it.")
     if len(paths) > MOST_IMAGES:
-        raise UserInputError(f"{len(paths)} files, expected at most {MOST_IMAGES} at once; `ean predict` takes more.")
+        raise UserInputError(f"{len(paths)} files, expected at most {MOST_IMAGES} at once; ean predict takes more.")
 
 
 def read_upload(path: str | Path) -> Pixels:
@@ -76,7 +76,7 @@ def read_upload(path: str | Path) -> Pixels:
     if width * height > MOST_PIXELS or max(width, height) > MOST_SIDE:
         raise UserInputError(
             f"{path.name}: {width:,} x {height:,} pixels, expected at most {MOST_PIXELS / 1e6:.0f} megapixels and "
-            f"{MOST_SIDE:,} on a side; make it smaller, or give it to `ean predict`."
+            f"{MOST_SIDE:,} on a side; make it smaller, or give it to ean predict."
         )
     try:
         return read_image(path)
