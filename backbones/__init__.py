@@ -1,4 +1,4 @@
-"""Registered backbones: ResNets with self-attention modules where a connection scheme puts them.
+"""Registered backbones: networks with self-attention modules where a connection scheme puts them, at any width.
 
 Public names are imported on first use, so that listing cards does not import torch.
 """
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from backbones.registry import create_backbone, get_card, list_backbones, register_backbone, remove_backbone
     from backbones.resnet import AttentionResNet, FeatureInfo
     from backbones.scheme import ConnectionScheme
+    from backbones.trunk import Trunk
     from backbones.weights import LoadReport, find_trunk_weights, load_weights, read_checkpoint
+    from backbones.widths import WidthPlan
 
 __all__ = [
     "ARCHITECTURES",
@@ -31,8 +33,10 @@ __all__ = [
     "ParameterCount",
     "Provenance",
     "RunError",
+    "Trunk",
     "UserInputError",
     "Weights",
+    "WidthPlan",
     "create_attention",
     "create_backbone",
     "find_trunk_weights",
@@ -54,7 +58,9 @@ _HOMES = {
     "registry": ("create_backbone", "get_card", "list_backbones", "register_backbone", "remove_backbone"),
     "resnet": ("AttentionResNet", "FeatureInfo"),
     "scheme": ("ConnectionScheme",),
+    "trunk": ("Trunk",),
     "weights": ("LoadReport", "find_trunk_weights", "load_weights", "read_checkpoint"),
+    "widths": ("WidthPlan",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -28,18 +29,52 @@ class Connection:
         self.state, self.next_state = state, state
 
 
-class _Block(nn.Module):
-    """A residual block, plain or with a SAM between its residual and its last addition."""
+class Place(NamedTuple):
+    """Where channels are inside a block and nowhere else, by modules' names; see `backbones.sites`.
 
-    downsample: nn.Sequential | None
+    Attributes:
+        producer: the convolution that puts the channels out.
+        carried: what takes each channel by itself on its way: normalisation, a depthwise convolution.
+        consumer: the convolution that mixes them.
+    """
+
+    producer: str
+    carried: tuple[str, ...]
+    consumer: str
+
+
+class Block(nn.Module):
+    """A residual block, plain or with a SAM between its residual and its last addition.
+
+    Attributes:
+        places: see `Place`; as many as the block has inner widths.
+    """
+
+    places: tuple[Place, ...]
+    downsample: nn.Module | None
 
     def residual(self, x_NCHW: Tensor) -> Tensor:
-        """The convolutions' output after the last batch normalisation: what attention recalibrates."""
+        """What the convolutions put out, and attention recalibrates."""
         raise NotImplementedError
 
     def shortcut(self, x_NCHW: Tensor) -> Tensor:
         """The input itself, or its 1x1 projection."""
         return x_NCHW if self.downsample is None else self.downsample(x_NCHW)
+
+    @property
+    def norm_after(self) -> nn.Module | None:
+        """The normalisation in `activate`, whose statistics depend on the block's own connection."""
+        return None
+
+    def activate(self, sum_NCHW: Tensor) -> Tensor:
+        """What follows the addition, in place: ReLU."""
+        return sum_NCHW.relu_()
+
+    def connect(
+        self, sam: Attention, residual_NCHW: Tensor, shortcut_NCHW: Tensor, state: State, weight: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """The block's output with a SAM, and the SAM's next state; see `Attention.merge`."""
+        return sam(residual_NCHW, shortcut_NCHW, state, weight)
 
     def forward(self, x_NCHW: Tensor, *, connection: Connection | None = None, recompute: bool = False) -> Tensor:
         """`relu(shortcut + residual)`, the residual recalibrated where there is a connection.
@@ -60,8 +95,8 @@ class _Block(nn.Module):
         self, x_NCHW: Tensor, sam: Attention | None = None, state: State = None, weight: Tensor | None = None
     ) -> tuple[Tensor, State]:
         if sam is None:
-            return self.residual(x_NCHW).add_(self.shortcut(x_NCHW)).relu_(), state
-        return sam(self.residual(x_NCHW), self.shortcut(x_NCHW), state, weight)
+            return self.activate(self.residual(x_NCHW).add_(self.shortcut(x_NCHW))), state
+        return self.connect(sam, self.residual(x_NCHW), self.shortcut(x_NCHW), state, weight)
 
 
 class Stage(nn.Sequential):
@@ -79,7 +114,7 @@ class Stage(nn.Sequential):
         Args:
             x_NCHW: the map of the stage before.
             connections: SAM and soft weight of each block, None for a plain one; default all plain.
-            recompute: see `_Block.forward`.
+            recompute: see `Block.forward`.
         """
         state: State = None
         for block, plugged in zip(self, connections or [None] * len(self), strict=True):
@@ -89,42 +124,57 @@ class Stage(nn.Sequential):
         return x_NCHW
 
 
-class BasicBlock(_Block):
+class BasicBlock(Block):
     """3x3 (stride here), 3x3."""
 
-    expansion = 1
+    places = (Place("conv1", ("bn1",), "conv2"),)
 
     def __init__(
-        self, in_channels: int, width: int, *, stride: int = 1, dilations: tuple[int, int] = (1, 1), bias: bool = False
+        self,
+        in_channels: int,
+        channels: int,
+        inner: Sequence[int],
+        *,
+        stride: int = 1,
+        dilations: tuple[int, int] = (1, 1),
+        bias: bool = False,
     ) -> None:
         super().__init__()
+        (width,) = inner
         self.conv1 = conv3x3(in_channels, width, stride=stride, dilation=dilations[0], bias=bias)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = conv3x3(width, width, dilation=dilations[1], bias=bias)
-        self.bn2 = nn.BatchNorm2d(width)
+        self.conv2 = conv3x3(width, channels, dilation=dilations[1], bias=bias)
+        self.bn2 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = projection(in_channels, width, stride, bias)
+        self.downsample = projection(in_channels, channels, stride, bias)
 
     def residual(self, x_NCHW: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(x_NCHW)))
         return self.bn2(self.conv2(x))
 
 
-class Bottleneck(_Block):
-    """1x1, 3x3 (stride here), 1x1 to four times the width."""
+class Bottleneck(Block):
+    """1x1, 3x3 (stride here), 1x1 to four times the full width."""
 
-    expansion = 4
+    places = (Place("conv1", ("bn1",), "conv2"), Place("conv2", ("bn2",), "conv3"))
 
     def __init__(
-        self, in_channels: int, width: int, *, stride: int = 1, dilations: tuple[int, int] = (1, 1), bias: bool = False
+        self,
+        in_channels: int,
+        channels: int,
+        inner: Sequence[int],
+        *,
+        stride: int = 1,
+        dilations: tuple[int, int] = (1, 1),
+        bias: bool = False,
     ) -> None:
         super().__init__()
-        channels = width * self.expansion
-        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=bias)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = conv3x3(width, width, stride=stride, dilation=dilations[0], bias=bias)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, channels, 1, bias=bias)
+        first, second = inner
+        self.conv1 = nn.Conv2d(in_channels, first, 1, bias=bias)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.conv2 = conv3x3(first, second, stride=stride, dilation=dilations[0], bias=bias)
+        self.bn2 = nn.BatchNorm2d(second)
+        self.conv3 = nn.Conv2d(second, channels, 1, bias=bias)
         self.bn3 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = projection(in_channels, channels, stride, bias)

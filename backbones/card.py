@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from backbones import schema
-from backbones.arch import get_arch
+from backbones.arch import family_of, get_arch
 from backbones.errors import UserInputError, did_you_mean
 from backbones.figures import Figures, FiguresRow, as_row, from_row
 from backbones.plugins import plugin_names
@@ -18,6 +18,7 @@ from backbones.schema import named
 from backbones.scheme import ConnectionScheme
 from backbones.weights_file import Weights as Weights
 from backbones.weights_file import find_weights
+from backbones.widths import WidthPlan
 
 KINDS = ("paper", "search", "stand-in", "hand")
 """Where a scheme comes from: published, found by a search run, in place of an unpublished one, chosen by hand."""
@@ -82,7 +83,8 @@ class BackboneCard:
         attention: name of a SAM, None for the plain network.
         attention_args: the SAM's own arguments.
         sharing: `"stage"` or `"block"`.
-        scheme: which blocks are connected.
+        scheme: which blocks are connected; default none. Families without SAMs have no other.
+        widths: channels left inside the blocks, None where it is all of them.
         input: how images are normalised.
         provenance: where the scheme comes from.
         parameters: the exact count and how it was built.
@@ -99,7 +101,8 @@ class BackboneCard:
 
     name: str
     arch: str
-    scheme: ConnectionScheme
+    scheme: ConnectionScheme = field(default=cast(Any, None), kw_only=True)
+    widths: WidthPlan | None = field(default=None, kw_only=True)
     input: InputStatistics
     provenance: Provenance
     attention: str | None = None
@@ -124,8 +127,18 @@ class BackboneCard:
         self._check_figures()
 
     def _check_network(self) -> None:
-        depths = named("network.arch", lambda: get_arch(self.arch).depths)
-        named("network.scheme", lambda: self.scheme.check_depths(depths))
+        arch = named("network.arch", lambda: get_arch(self.arch))
+        if self.scheme is None:
+            object.__setattr__(self, "scheme", ConnectionScheme.empty(arch.depths))
+        named("network.scheme", lambda: self.scheme.check_depths(arch.depths))
+        if (widths := self.widths) is not None:
+            whole = named("network.widths", lambda: widths.check(arch.inner)) == WidthPlan.full(arch.inner)
+            object.__setattr__(self, "widths", None if whole else widths)
+        if self.attention is not None and not family_of(self.arch).sams:
+            raise UserInputError(
+                f"key 'network.attention' is {self.attention!r}, but {self.arch} takes no self-attention modules; "
+                "leave it out, or take a ResNet"
+            )
         if self.attention is None:
             if self.scheme.connected or self.attention_args:
                 raise UserInputError(
@@ -171,8 +184,11 @@ class BackboneCard:
 
     @property
     def network_options(self) -> dict[str, Any]:
-        """The arguments of `AttentionResNet`, after `arch`, that make this network."""
+        """The arguments of the family's class, after `arch`, that make this network."""
+        if not family_of(self.arch).sams:
+            return {"widths": self.widths}
         return {
+            "widths": self.widths,
             "attention": self.attention,
             "attention_args": dict(self.attention_args),
             "sharing": self.sharing,
@@ -224,9 +240,15 @@ class _Network:
     attention: str | None = None
     sharing: str | None = None
     scheme: str | None = None
+    widths: str | None = None
     attention_args: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.scheme is not None and not named("arch", lambda: family_of(self.arch)).sams:
+            raise UserInputError(
+                f"key 'scheme' is {self.scheme!r}, but {self.arch} takes no self-attention modules, so no block is "
+                "connected; leave it out"
+            )
         for key, expected in (("sharing", "'stage' or 'block'"), ("scheme", "text")) if self.attention else ():
             if getattr(self, key) is None:
                 raise UserInputError(f"key '{key}' is missing, expected {expected}")
@@ -249,20 +271,22 @@ class _Written:
 
     @classmethod
     def of(cls, card: BackboneCard) -> _Written:
-        plain = _Network(card.arch, attention_args=card.attention_args)
-        connected = replace(plain, attention=card.attention, sharing=card.sharing, scheme=str(card.scheme))
+        widths = None if card.widths is None else str(card.widths)
+        plain = _Network(card.arch, widths=widths, attention_args=card.attention_args)
+        sams: dict[str, Any] = {"attention": card.attention, "sharing": card.sharing, "scheme": str(card.scheme)}
         same: dict[str, Any] = {name: getattr(card, name) for name in _SAME}
         return cls(
             **same,
-            network=plain if card.attention is None else connected,
+            network=plain if card.attention is None else replace(plain, **sams),
             published=tuple(map(as_row, card.published)),
             measured=tuple(map(as_row, card.measured)),
         )
 
     def card(self, path: Path) -> BackboneCard:
         network = self.network
-        depths = named("network.arch", lambda: get_arch(network.arch).depths)
-        text = str(ConnectionScheme.empty(depths)) if network.scheme is None else network.scheme
+        arch = named("network.arch", lambda: get_arch(network.arch))
+        text = str(ConnectionScheme.empty(arch.depths)) if network.scheme is None else network.scheme
+        widths = network.widths
         same: dict[str, Any] = {name: getattr(self, name) for name in _SAME}
         return BackboneCard(
             **same,
@@ -270,7 +294,8 @@ class _Written:
             attention=network.attention,
             attention_args=network.attention_args,
             sharing=network.sharing or "stage",
-            scheme=named("network.scheme", lambda: ConnectionScheme.parse(text, depths)),
+            scheme=named("network.scheme", lambda: ConnectionScheme.parse(text, arch.depths)),
+            widths=named("network.widths", lambda: None if widths is None else WidthPlan.parse(widths, arch.inner)),
             published=tuple(from_row(row, "published") for row in self.published),
             measured=tuple(from_row(row, "measured") for row in self.measured),
             path=path,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backbones.arch import get_arch
+from backbones.arch import family_of, get_arch
 from backbones.errors import UserInputError
 from backbones.files import atomic_path
 
@@ -32,6 +32,22 @@ def scheme_lines(scheme: ConnectionScheme, channels: Sequence[int] | None = None
         width = "" if channels is None else f"{channels[stage]:5} channels  "
         blocks = " ".join("■" if bit else "□" for bit in bits)
         lines.append(f"  layer{stage + 1}  {width}{blocks}  {sum(bits)}/{len(bits)}")
+    return lines
+
+
+def network_lines(card: BackboneCard) -> list[str]:
+    """A card's network as text: its scheme where its blocks take SAMs, else its stages; and what pruning has left."""
+    arch = get_arch(card.arch)
+    if family_of(card.arch).sams:
+        lines = scheme_lines(card.scheme, arch.channels)
+    else:
+        stages = enumerate(zip(arch.channels, arch.depths, strict=True), 1)
+        lines = [
+            "no self-attention modules",
+            *(f"  layer{n}  {width:5} channels  {'□ ' * d}".rstrip() for n, (width, d) in stages),
+        ]
+    if card.widths is not None:
+        lines.append(f"widths {card.widths} ({100 * card.widths.kept(arch.inner):.1f} % of the channels inside blocks)")
     return lines
 
 
@@ -63,10 +79,17 @@ def draw_backbone(card: BackboneCard, path: str | Path) -> None:
         _draw_stage(axes, left, bits, card)
         axes.text(left + len(bits) / 2, -0.35, f"stage {number}, {maps} channels", ha="center", va="top", fontsize=8)
         left += len(bits) + _GAP
-    title = f"{card.name}   scheme {card.scheme}"
-    axes.set_title(f"{title}, {card.scheme.connected} of {card.scheme.total} blocks connected", fontsize=9)
+    axes.set_title(_title(card), fontsize=9)
     with atomic_path(path) as partial:
         figure.savefig(partial, format=kind, dpi=150)
+
+
+def _title(card: BackboneCard) -> str:
+    said = "no self-attention modules"
+    if family_of(card.arch).sams:
+        said = f"scheme {card.scheme}, {card.scheme.connected} of {card.scheme.total} blocks connected"
+    share = "" if card.widths is None else f", {100 * card.widths.kept(get_arch(card.arch).inner):.1f} % of its widths"
+    return f"{card.name}   {said}{share}"
 
 
 def _draw_stage(axes: Axes, left: float, bits: tuple[int, ...], card: BackboneCard) -> None:

@@ -17,7 +17,7 @@ from backbones.files import inside
 from backbones.model_card import ModelCard
 
 if TYPE_CHECKING:
-    from backbones.resnet import AttentionResNet
+    from backbones.trunk import Trunk
 
 README, CONFIG, WEIGHTS, CARD = "README.md", "config.json", "model.safetensors", "card.toml"
 """The files of a folder."""
@@ -31,7 +31,8 @@ _CARD_BYTES = 1 << 20
 def mark_of(card: BackboneCard | ModelCard) -> dict[str, str]:
     """By which a folder's config and card are known to belong together."""
     if isinstance(card, BackboneCard):
-        return {"kind": "backbone", "name": card.name, "scheme": str(card.scheme)}
+        widths = {} if card.widths is None else {"widths": str(card.widths)}
+        return {"kind": "backbone", "name": card.name, "scheme": str(card.scheme), **widths}
     return {"kind": "model", "name": card.name, "task": card.task}
 
 
@@ -83,7 +84,7 @@ def _check_weights(card: BackboneCard | ModelCard) -> None:
     check_finite(read_checkpoint(path), str(path))
 
 
-def load_backbone(folder: str | Path, *, num_classes: int | None = None, **overrides: Any) -> AttentionResNet:
+def load_backbone(folder: str | Path, *, num_classes: int | None = None, **overrides: Any) -> Trunk:
     """Builds the backbone of a folder, with its weights.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Any
 
 from backbones.arch import get_arch
 from backbones.card import BackboneCard
-from backbones.drawing import scheme_lines
+from backbones.drawing import network_lines, scheme_lines
 from backbones.errors import UserInputError
 from backbones.files import whole_folder
 from backbones.hub import CARD, CONFIG, MARK, README, WEIGHTS, mark_of
@@ -78,7 +78,7 @@ def _readme(card: BackboneCard | ModelCard) -> str:
 
 def _drawing(card: BackboneCard | ModelCard) -> str:
     if isinstance(card, BackboneCard):
-        return "\n".join(scheme_lines(card.scheme, get_arch(card.arch).channels))
+        return "\n".join(network_lines(card))
     if card.backbone is None or card.backbone.scheme is None:
         return ""
     return "\n".join(scheme_lines(ConnectionScheme.parse(card.backbone.scheme)))
@@ -94,7 +94,10 @@ def _front(card: BackboneCard | ModelCard) -> dict[str, Any]:
     if isinstance(card, BackboneCard):
         found = [(entry.data, entry.values) for entry in card.measured if set(entry.values) - {"macs_billion"}]
         more = {"library_name": "timm", "pipeline_tag": "image-feature-extraction"}
-        tags, data = ["timm", "resnet", *([card.attention] if card.attention else [])], [name for name, _ in found]
+        tags, data = (
+            ["timm", get_arch(card.arch).family, *([card.attention] if card.attention else [])],
+            [name for name, _ in found],
+        )
     else:
         found = [(entry.data, entry.metrics) for entry in card.measured]
         more = {"library_name": "ean-transfer"}

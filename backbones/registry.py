@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backbones import macs
+from backbones.arch import family_of
 from backbones.card import BackboneCard, ParameterCount, Weights
 from backbones.card_store import CardStore
 from backbones.errors import UserInputError, did_you_mean
 
 if TYPE_CHECKING:
-    from backbones.resnet import AttentionResNet
+    from backbones.trunk import Trunk
 
 INITS = ("scratch", "trunk", "full")
 """Where a network starts: initial values, the trunk of a plain ResNet's file, the card's own weights."""
+
+OF_SAMS = ("attention", "attention_args", "sharing", "scheme", "supernet")
+"""Options that only families with SAMs have."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +88,7 @@ def create_backbone(
     init: str | None = None,
     num_classes: int | None = None,
     **overrides: Any,
-) -> AttentionResNet:
+) -> Trunk:
     """Builds the registered backbone `name`: features by default, a classifier with `num_classes`.
 
     Args:
@@ -93,7 +97,8 @@ def create_backbone(
         init: as in configs: `"scratch"`: initial values; `"trunk"`: the trunk from torchvision's file; `"full"`: the
             card's own weights. What became of every tensor is logged.
         num_classes: size of the classifier.
-        overrides: arguments of `AttentionResNet`, such as `out_indices`, `output_stride`, `supernet` or `scheme`.
+        overrides: arguments of the family's class, such as `out_indices`, `output_stride`, and of ResNets `supernet`
+            or `scheme`; see `backbones.trunk.Trunk` and `backbones.resnet.AttentionResNet`.
 
     Raises:
         UserInputError: unknown name or override (with close matches), weights that are missing or do not fit.
@@ -108,34 +113,36 @@ def build(
     init: str | None = None,
     num_classes: int | None = None,
     **overrides: Any,
-) -> AttentionResNet:
+) -> Trunk:
     """As `create_backbone`, from a card that need not be registered."""
-    from backbones.resnet import AttentionResNet
-
     options, init = network_options(card, overrides), _init(pretrained, init)
-    model = AttentionResNet(card.arch, num_classes=num_classes, **options)
+    model = family_of(card.arch).network()(card.arch, num_classes=num_classes, **options)
     if init != "scratch":
         _load(model, card, init)
     return model
 
 
 def network_options(card: BackboneCard, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `AttentionResNet`, after `arch`, for a card, some of them replaced.
+    """The arguments of the card's network, after `arch`, some of them replaced.
 
     Raises:
         UserInputError: an override that is no such argument (with close matches).
     """
-    from backbones.resnet import AttentionResNet
-
-    known = [p for p in inspect.signature(AttentionResNet).parameters if p not in ("arch", "num_classes")]
+    family = family_of(card.arch)
+    known = [p for p in inspect.signature(family.network()).parameters if p not in ("arch", "num_classes")]
     for key in overrides:
+        if key not in known and key in OF_SAMS and not family.sams:
+            raise UserInputError(
+                f"backbone {card.name!r}: option {key!r} is of self-attention modules, which {card.arch} does not "
+                "take; leave it out"
+            )
         if key not in known:
             raise UserInputError(
                 f"backbone {card.name!r}: option {key!r} is unknown, expected one of {', '.join(known)}."
                 f"{did_you_mean(key, known)}"
             )
     options = card.network_options
-    if "attention" in overrides and overrides["attention"] != card.attention:
+    if family.sams and "attention" in overrides and overrides["attention"] != card.attention:
         options["attention_args"] = {}
         if overrides["attention"] is None:
             options["scheme"] = None
@@ -157,9 +164,11 @@ def _init(pretrained: bool | str, init: str | None) -> str:
     return init or ("full" if pretrained else "scratch")
 
 
-def _load(model: AttentionResNet, card: BackboneCard, init: str) -> None:
-    from backbones.weights import find_trunk_weights, load_weights
+def _load(model: Trunk, card: BackboneCard, init: str) -> None:
+    from backbones.weights import check_full_widths, find_trunk_weights, load_weights
 
+    if init == "trunk":
+        check_full_widths(model)
     source = find_trunk_weights(card.arch) if init == "trunk" else card.weights_path()
     report = load_weights(model, source, init=init)
     _log.log(logging.INFO if report.clean else logging.WARNING, "%s: %s", card.name, report)
@@ -256,7 +265,7 @@ def count_macs(card: BackboneCard) -> int:
         ) from error
 
 
-def _without_memory(card: BackboneCard, **options: Any) -> AttentionResNet:
+def _without_memory(card: BackboneCard, **options: Any) -> Trunk:
     import torch
 
     try:

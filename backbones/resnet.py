@@ -7,23 +7,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones.arch import ArchSpec, get_arch
 from backbones.attention import Attention, create_attention
-from backbones.attention.base import he_init_
-from backbones.blocks import BLOCKS, Stage
+from backbones.blocks import BLOCKS, Block, Stage
 from backbones.errors import UserInputError
-from backbones.memory_format import to_memory_format
 from backbones.options import FeatureInfo as FeatureInfo
-from backbones.options import TrunkOptions
 from backbones.scheme import ConnectionScheme
+from backbones.trunk import Trunk
+from backbones.widths import WidthPlan
 
 SHARING = ("stage", "block")
 
 
-class AttentionResNet(nn.Module):
+class AttentionResNet(Trunk):
     """A ResNet with SAMs in some of its blocks (EAN, AAAI; LTH4SA).
 
     The trunk's parameters are called as torchvision's (`conv1.weight`, `layer1.0.conv1.weight`, ...); everything
@@ -36,22 +33,13 @@ class AttentionResNet(nn.Module):
         sharing: `"stage"`, one module per stage (Full-Share, Share-EAN); `"block"`, one a block (Full-SA, EAN).
         scheme: which blocks are connected; default all of them where there is attention.
         supernet: hold the modules of all blocks, whatever the scheme; it may then change at any time.
-        num_classes: put out logits (N, num_classes) instead of features.
-        in_channels: channels of the image.
-        out_indices: 0-based stages to put out, or from the last (-1), default the last. Later stages are not built.
-        output_stride: greatest stride; later stages dilate instead, by torchvision's rule.
-        strides: stride of each stage, without dilation; default (1, 2, 2, ...).
-        stem_stride: 1, 2 or 4; default 4 with the ImageNet stem, 1 with the CIFAR stem.
-        conv_bias: give every convolution a bias, as the authors' FBResNet does.
-        frozen_stages: -1 none, 0 the stem, i also stages 1..i: no gradients, batch normalisation in eval mode.
-        norm_eval: keep all batch normalisation in eval mode while training.
-        with_cp: recompute blocks in the backward pass instead of keeping their activations.
-        channels_last: memory format of weights and maps; on CPUs about half the time of a training step, as long as
-            what follows takes its input as it comes (mmsegmentation's heads do).
+        widths, num_classes, in_channels, ...: see `Trunk`.
 
     Raises:
         UserInputError: names what does not fit.
     """
+
+    family = "resnet"
 
     def __init__(
         self,
@@ -62,6 +50,7 @@ class AttentionResNet(nn.Module):
         sharing: str = "stage",
         scheme: ConnectionScheme | str | None = None,
         supernet: bool = False,
+        widths: WidthPlan | str | None = None,
         num_classes: int | None = None,
         in_channels: int = 3,
         out_indices: Sequence[int] | None = None,
@@ -74,30 +63,28 @@ class AttentionResNet(nn.Module):
         with_cp: bool = False,
         channels_last: bool = False,
     ) -> None:
-        super().__init__()
-        self.arch: ArchSpec = get_arch(arch)
-        options = TrunkOptions(self.arch, out_indices, output_stride, strides, stem_stride, num_classes, frozen_stages)
-        self.out_indices = options.out_indices
-        self.num_classes = num_classes
-        self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
-        self.supernet = supernet
-        self.feature_info = options.feature_info
-        self._build_stem(in_channels, options.stem_stride, conv_bias)
-        self._build_stages(options, conv_bias)
-        if num_classes is not None:
-            self.fc = nn.Linear(self.arch.channels[-1], num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                he_init_(module)
+        super().__init__(
+            arch,
+            widths=widths,
+            num_classes=num_classes,
+            in_channels=in_channels,
+            out_indices=out_indices,
+            output_stride=output_stride,
+            strides=strides,
+            stem_stride=stem_stride,
+            conv_bias=conv_bias,
+            frozen_stages=frozen_stages,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+            channels_last=channels_last,
+        )
         if sharing not in SHARING:
             raise UserInputError(f"sharing={sharing!r}: expected one of {', '.join(map(repr, SHARING))}")
-        self.sharing = sharing
+        self.supernet, self.sharing = supernet, sharing
         self._scheme = self._read_scheme(scheme, attention)
         if attention is not None:
             self.attention = self._build_attention(attention, attention_args or {})
-        self._freeze()
-        self.memory_format = torch.channels_last if channels_last else torch.preserve_format
-        to_memory_format(self, self.memory_format)
+        self._finish()
 
     # ---- construction
 
@@ -109,25 +96,9 @@ class AttentionResNet(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stride == 4 else nn.Identity()
 
-    def _build_stages(self, options: TrunkOptions, bias: bool) -> None:
-        block = BLOCKS[self.arch.block]
-        in_channels = self.arch.stem_channels
-        for stage in range(options.stages_built):
-            width, dilation = self.arch.widths[stage], options.dilations[stage]
-            first = block(
-                in_channels,
-                width,
-                stride=options.strides[stage],
-                dilations=(options.dilations[stage - 1] if stage else 1, dilation),
-                bias=bias,
-            )
-            in_channels = width * block.expansion
-            rest = [
-                block(in_channels, width, dilations=(dilation, dilation), bias=bias)
-                for _ in range(self.arch.depths[stage] - 1)
-            ]
-            setattr(self, f"layer{stage + 1}", Stage(first, *rest))
-        self.stages_built = options.stages_built
+    def _block(self, stage: int, block: int, in_channels: int, **options: Any) -> Block:
+        kind = BLOCKS[self.arch.block]
+        return kind(in_channels, self.arch.channels[stage], self.widths.stages[stage][block], **options)
 
     def _read_scheme(self, scheme: ConnectionScheme | str | None, attention: str | None) -> ConnectionScheme:
         depths = self.arch.depths
@@ -152,30 +123,17 @@ class AttentionResNet(nn.Module):
                 modules[key] = nn.ModuleDict({str(b): create_attention(name, channels, **args) for b in wanted})
         return modules
 
-    def _freeze(self) -> None:
-        for module in self._frozen_modules():
-            module.requires_grad_(False)
+    @property
+    def stem_modules(self) -> tuple[nn.Module, ...]:
+        """What has parameters before the first block."""
+        return self.conv1, self.bn1
 
     def _frozen_modules(self) -> Iterator[nn.Module]:
-        if self.frozen_stages >= 0:
-            yield from (self.conv1, self.bn1)
+        yield from super()._frozen_modules()
+        held: Any = getattr(self, "attention", {})
         for stage in range(min(self.frozen_stages, self.stages_built)):
-            key = f"layer{stage + 1}"
-            yield getattr(self, key)
-            if hasattr(self, "attention") and key in self.attention:
-                yield self.attention[key]
-
-    def train(self, mode: bool = True) -> AttentionResNet:
-        """As `nn.Module.train`, but frozen stages (and with `norm_eval` all normalisation) stay in eval mode."""
-        super().train(mode)
-        if mode:
-            for module in self._frozen_modules():
-                module.eval()
-            if self.norm_eval:
-                for module in self.modules():
-                    if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                        module.eval()
-        return self
+            if (key := f"layer{stage + 1}") in held:
+                yield held[key]
 
     # ---- scheme
 
@@ -225,9 +183,9 @@ class AttentionResNet(nn.Module):
 
     # ---- forward
 
-    def stem(self, x_NCHW: Tensor) -> Tensor:
-        """Everything before the first block."""
-        return self.maxpool(self.relu(self.bn1(self.conv1(x_NCHW))))
+    def stem_map(self, x_NCHW: Tensor) -> Tensor:
+        """The stem but for its pooling."""
+        return self.relu(self.bn1(self.conv1(x_NCHW)))
 
     def _connections(self, stage: int, weights_m: Tensor | None) -> list[tuple[Attention, Tensor | None] | None]:
         """SAM and soft weight of each of a stage's blocks, None where it is plain."""
@@ -237,10 +195,6 @@ class AttentionResNet(nn.Module):
             weight = None if weights_m is None else weights_m[first + block]
             found.append(None if sam is None else (sam, weight))
         return found
-
-    def head(self, x_NCHW: Tensor) -> Tensor:
-        """Logits (N, num_classes) of the last stage's map."""
-        return self.fc(F.adaptive_avg_pool2d(x_NCHW, 1).flatten(1))
 
     def forward(self, x_NCHW: Tensor, weights: Tensor | None = None) -> Any:
         """Returns a tuple of feature maps, one for each of `out_indices`, or logits with `num_classes`.

@@ -21,14 +21,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones.arch import get_arch
+from backbones.arch import FAMILIES, get_arch
 from backbones.card import BackboneCard
 from backbones.compat import guard_torchvision
 from backbones.errors import UserInputError
 from backbones.hub import CARD, read_folder
 from backbones.key_mapping import match_conv_biases, own_keys
 from backbones.registry import STORE, get_card, network_options
-from backbones.resnet import AttentionResNet
+from backbones.trunk import Trunk
 from backbones.weights import check_finite
 
 guard_torchvision()  # before timm imports it
@@ -50,17 +50,19 @@ default_cfgs: dict[str, Any] = {}
 """timm's `DefaultCfg` by name without the tag; `timm.models.register_model` looks for it under this name."""
 
 
-class TimmResNet(AttentionResNet):
+class TimmBackbone(Trunk):
     """A registered backbone with the methods of timm's models; its parameters are called as `create_backbone`'s are.
+
+    It comes before a family's class, see `CLASSES`.
 
     Args:
         card: which one.
         num_classes: size of the classifier; 0: the pooled map of the last stage.
         in_chans: channels of the image.
-        output_stride: see `AttentionResNet`.
+        output_stride: see `Trunk`.
         global_pool: timm's name of a pooling (`avg`, `max`, ...); empty: none, with `num_classes=0`.
         drop_rate: dropout before the classifier.
-        options: further arguments of `AttentionResNet`.
+        options: further arguments of the family's class.
 
     Raises:
         UserInputError: names what does not fit.
@@ -85,12 +87,13 @@ class TimmResNet(AttentionResNet):
         own = {"in_channels": in_chans, "output_stride": output_stride, "out_indices": stages}
         super().__init__(card.arch, **network_options(card, {**own, **options}))
         self.in_chans, self.drop_rate = in_chans, drop_rate
-        self.num_features = self.arch.channels[-1]
+        self.num_features = self._build_last()
         keys = ("num_chs", "reduction", "module")
         self.feature_info: Any = [{key: info[key] for key in keys} for info in self.feature_info]
         self.stem_maps = 0 if isinstance(self.maxpool, nn.Identity) else 1
         if self.stem_maps:
-            stem = {"num_chs": self.arch.stem_channels, "reduction": self.conv1.stride[0], "module": "relu"}
+            module = "relu" if hasattr(self, "relu") else "conv1"
+            stem = {"num_chs": self.conv1.out_channels, "reduction": self.conv1.stride[0], "module": module}
             self.feature_info.insert(0, stem)
         self.reset_classifier(num_classes, global_pool)
 
@@ -135,8 +138,8 @@ class TimmResNet(AttentionResNet):
         return self.forward_head(self.forward_features(x_NCHW, weights))
 
     def forward_features(self, x_NCHW: Tensor, weights: Tensor | None = None) -> Tensor:
-        """The last stage's map."""
-        return self._run(x_NCHW, (), self.stages_built, weights)[0]
+        """What is pooled: the last stage's map, or what a family makes of it."""
+        return self.before_pool(self._run(x_NCHW, (), self.stages_built, weights)[0])
 
     def forward_head(self, x_NCHW: Tensor, pre_logits: bool = False) -> Tensor:
         """Pooling, dropout, classifier; without the last with `pre_logits`."""
@@ -174,7 +177,7 @@ class TimmResNet(AttentionResNet):
         self, x: Tensor, taken: Sequence[int], stages: int, weights: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         """The map behind so many stages, and those of `feature_info` that are taken."""
-        x = self.relu(self.bn1(self.conv1(x.to(memory_format=self.memory_format))))
+        x = self.stem_map(x.to(memory_format=self.memory_format))
         maps = [x] if self.stem_maps and 0 in taken else []
         x = self.maxpool(x)
         for stage in range(min(stages, self.stages_built)):
@@ -197,10 +200,21 @@ class TimmResNet(AttentionResNet):
             if key in held:
                 del held[key]
         if kept < self.stages_built:
-            self.stages_built, self.num_features, prune_head = kept, self.feature_info[last]["num_chs"], True
+            self.stages_built, prune_head = kept, True
         if prune_head:
+            self.num_features = self.feature_info[last]["num_chs"]
+            if hasattr(self, "last"):
+                del self.last
             self.reset_classifier(0, "")
         return taken
+
+
+CLASSES: dict[str, Any] = {
+    name: type(f"Timm{family.network().__name__}", (TimmBackbone, family.network()), {"__module__": __name__})
+    for name, family in FAMILIES.items()
+}
+"""The class of each family; copies and pickles find it in this module by its name."""
+globals().update({made.__name__: made for made in CLASSES.values()})
 
 
 # ---- registering
@@ -261,7 +275,7 @@ def hub_config(card: BackboneCard) -> dict[str, Any]:
     return {
         "architecture": timm_name(card).partition(".")[0],
         "num_classes": config["num_classes"],
-        "num_features": get_arch(card.arch).channels[-1],
+        "num_features": get_arch(card.arch).pooled_channels,
         "global_pool": "avg",
         "pretrained_cfg": config,
     }
@@ -315,7 +329,7 @@ def _create(
     arch = get_arch(card.arch)
     maps = len(arch.depths) + ((options.get("stem_stride") or arch.stem_stride) == 4)
     return models.build_model_with_cfg(
-        partial(TimmResNet, card),
+        partial(CLASSES[arch.family], card),
         name,
         pretrained,
         pretrained_cfg=config,
@@ -349,14 +363,15 @@ def _weights_path(card: BackboneCard) -> Path:
     return card.weights_path()
 
 
-def _fitting(state: dict[str, Tensor], model: AttentionResNet) -> dict[str, Tensor]:
+def _fitting(state: dict[str, Tensor], model: Trunk) -> dict[str, Tensor]:
     """Weights in our keys; raises `UserInputError` where they are of another network, or not finite."""
     state, _ = own_keys(state)
     own = model.state_dict()
-    match_conv_biases(state, own)
+    if model.norm_follows_conv:
+        match_conv_biases(state, own)
     whose = f"weights of {model.arch.name}, scheme {model.scheme}"
     for key in sorted(own.keys() ^ state.keys()):
-        if not key.startswith("fc."):
+        if not key.startswith(model.head_prefixes):
             raise UserInputError(f"{whose}: {key!r} {'is missing' if key in own else 'has no place in it'}")
     check_finite(state, whose)
     return state

@@ -20,6 +20,8 @@ from backbones.files import sha256_file as sha256_file
 from backbones.integrity import check_whole
 from backbones.key_mapping import match_conv_biases, own_keys
 from backbones.resnet import AttentionResNet
+from backbones.trunk import Trunk
+from backbones.widths import WidthPlan
 
 INITS = ("trunk", "full")
 _NESTED = ("state_dict", "model")
@@ -203,7 +205,16 @@ def check_finite(state: Mapping[str, Tensor], source: str) -> None:
             raise UserInputError(f"{source}: {key!r} holds numbers that are not finite; take other weights")
 
 
-def load_weights(model: AttentionResNet, source: str | Path | Mapping[str, Any], *, init: str) -> LoadReport:
+def check_full_widths(model: Trunk) -> None:
+    """Raises `UserInputError` where a network has pruned widths, so that no trunk's file fits it."""
+    if model.widths != WidthPlan.full(model.arch.inner):
+        raise UserInputError(
+            f"init='trunk': the trunk of {model.arch.name} has its full widths, and this network those of "
+            f"{model.widths.short}; take init='full' where its card has weights, or init='scratch'"
+        )
+
+
+def load_weights(model: Trunk, source: str | Path | Mapping[str, Any], *, init: str) -> LoadReport:
     """Loads weights into `model`; either all that belong there, or none and an error.
 
     Args:
@@ -221,13 +232,15 @@ def load_weights(model: AttentionResNet, source: str | Path | Mapping[str, Any],
     """
     if init not in INITS:
         raise UserInputError(f"init={init!r} loads no weights, expected one of {', '.join(map(repr, INITS))}")
+    if init == "trunk":
+        check_full_widths(model)
     if isinstance(source, (str, Path)):
         name, raw = str(source), read_checkpoint(source)
     else:
         name, raw = "a state dict", state_dict_of(source)
     state, foreign = own_keys(raw)
     own = model.state_dict()
-    notes = match_conv_biases(state, own)
+    notes = match_conv_biases(state, own) if model.norm_follows_conv else []
     comparison = _compare(model, own, state, init)
     comparison.wrong += filter(None, (unsound(key, state[key], own[key]) for key in comparison.loaded))
     if comparison.wrong:
@@ -263,18 +276,18 @@ class _Comparison:
         return self.wrong[0] + more
 
 
-def _compare(model: AttentionResNet, own: Mapping[str, Tensor], state: Mapping[str, Tensor], init: str) -> _Comparison:
+def _compare(model: Trunk, own: Mapping[str, Tensor], state: Mapping[str, Tensor], init: str) -> _Comparison:
     result = _Comparison()
     for key, tensor in own.items():
         if init == "trunk" and key.startswith("attention."):
             result.fresh.append(key)
         elif key not in state:
             result.missing.append(key)
-            if not key.startswith("fc.") and not key.endswith("num_batches_tracked"):
+            if not key.startswith(model.head_prefixes) and not key.endswith("num_batches_tracked"):
                 result.wrong.append(f"{key!r} is missing")
         elif state[key].shape != tensor.shape:
             result.mismatched.append(Mismatch(key, tuple(state[key].shape), tuple(tensor.shape)))
-            if not key.startswith("fc."):
+            if not key.startswith(model.head_prefixes):
                 result.wrong.append(f"{key!r} has shape {tuple(state[key].shape)}, expected {tuple(tensor.shape)}")
         else:
             result.loaded.append(key)
@@ -285,14 +298,14 @@ def _compare(model: AttentionResNet, own: Mapping[str, Tensor], state: Mapping[s
             result.not_needed.append(key)
         else:
             result.unexpected.append(key)
-            if re.match(r"(layer\d+|attention|conv1|bn1|fc)\.", key):
+            if re.match(r"(layer\d+|attention|conv1|bn1|fc|last)\.", key):
                 result.wrong.append(f"{key!r} has no place in it")
     return result
 
 
-def _not_needed(model: AttentionResNet, key: str, init: str) -> bool:
+def _not_needed(model: Trunk, key: str, init: str) -> bool:
     """Whether the network leaves out this part of itself: later stages, the classifier, SAMs that it does not reach."""
-    if key.startswith("fc."):
+    if key.startswith(model.head_prefixes):
         return not model.num_classes
     match = re.match(r"(attention\.)?layer(\d+)\.(?:(\d+)\.)?", key)
     if match is None or not 1 <= int(match[2]) <= len(model.arch.depths):
@@ -302,7 +315,7 @@ def _not_needed(model: AttentionResNet, key: str, init: str) -> bool:
         return stage >= model.stages_built
     if init == "trunk" or stage >= model.stages_built:
         return True
-    if not hasattr(model, "attention") or model.supernet:
+    if not isinstance(model, AttentionResNet) or not hasattr(model, "attention") or model.supernet:
         return False
     bits = model.scheme.stages[stage]
     if model.sharing == "stage" or match[3] is None:
@@ -310,7 +323,9 @@ def _not_needed(model: AttentionResNet, key: str, init: str) -> bool:
     return int(match[3]) < len(bits) and not bits[int(match[3])]
 
 
-def _described(model: AttentionResNet) -> str:
-    if not hasattr(model, "attention"):
-        return f"a plain {model.arch.name}"
-    return f"{model.arch.name} with SAMs shared by {model.sharing}, scheme {model.scheme}"
+def _described(model: Trunk) -> str:
+    whole = model.widths == WidthPlan.full(model.arch.inner)
+    name = model.arch.name if whole else f"{model.arch.name} of widths {model.widths.short}"
+    if not isinstance(model, AttentionResNet) or not hasattr(model, "attention"):
+        return f"a plain {name}"
+    return f"{name} with SAMs shared by {model.sharing}, scheme {model.scheme}"

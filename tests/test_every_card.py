@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import PixelData
 
 from backbones.arch import get_arch
-from backbones.registry import get_card
-from transfer.engine.backbone import without_initial_weights
+from backbones.errors import UserInputError
+from backbones.registry import get_card, register_backbone
+from backbones.widths import WidthPlan
+from transfer.engine.backbone import RegisteredBackbone, without_initial_weights
 from transfer.engine.config_check import load_config, scope_of
 
 pytestmark = pytest.mark.slow
@@ -89,6 +92,43 @@ LOSSES = {"counting": counting_loss, "segmentation": segmentation_loss, "classif
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(("config", "card"), rows())
 def test_a_config_trains_any_card_by_its_name_alone(config, card):
+    trains(config, card)
+
+
+PRUNED = {
+    "resnet38_share_ean_se.c100_6ep": "9x5*2,16x16,1x3.20x32*4.64x11*4",
+    "preresnet20.cifar100": "3x8*2.16x9*2.31x64*2",
+    "mobilenetv2.imagenet": "19.48,72.144*3.192*7.480,600*3",
+}
+"""Some card of each family, and a plan for it."""
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", PRUNED)
+@pytest.mark.parametrize("config", ["shha_small_ean_se", "voc_small_resnet", "imagenet_resnet50_resnet"])
+def test_a_config_trains_a_pruned_card_by_its_name(config, name, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFER_CARDS", str(tmp_path))
+    full = get_card(name)
+    plan = WidthPlan.parse(PRUNED[name])
+    register_backbone(
+        replace(full, name=f"{full.arch}_pruned.mine", widths=plan, weights=None, parameters=None, measured=()),
+    )
+    net = trains(config, f"{full.arch}_pruned.mine")
+    assert net.widths == plan and net.scheme == full.scheme
+
+
+def test_a_trunk_of_full_widths_is_not_taken_for_a_pruned_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFER_CARDS", str(tmp_path))
+    full = get_card("resnet50.imagenet")
+    plan = WidthPlan.uniform(0.25, get_arch("resnet50").inner)
+    register_backbone(replace(full, name="resnet50_pruned.mine", widths=plan, parameters=None, measured=()))
+    with pytest.raises(UserInputError, match="init='trunk': the trunk of resnet50 has its full widths"):
+        RegisteredBackbone("resnet50_pruned.mine", init="trunk")
+    assert RegisteredBackbone("resnet50_pruned.mine", init="auto").init == "scratch"
+
+
+def trains(config, card):
+    """Builds a config's model with a backbone, and takes one gradient; returns the backbone."""
     config = load_config(CONFIGS / f"{config}.py", [f"model.backbone.name={card}"])
     if config.task == "segmentation":
         pytest.importorskip("mmseg", reason="mmsegmentation is not installed (extras lite and full)")
@@ -104,3 +144,4 @@ def test_a_config_trains_any_card_by_its_name_alone(config, card):
         assert get_arch(get_card(card).arch).stem == "imagenet"
     grown = [p for p in model.backbone.parameters() if p.grad is not None and p.grad.abs().sum() > 0]
     assert grown and all(p.grad.isfinite().all() for p in grown)
+    return model.backbone

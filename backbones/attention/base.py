@@ -80,10 +80,15 @@ class Attention(nn.Module):
         return gated_add(shortcut_NCHW, gate, residual_NCHW), state
 
     def forward(
-        self, residual_NCHW: Tensor, shortcut_NCHW: Tensor, state: State = None, weight: Tensor | None = None
+        self, residual_NCHW: Tensor, shortcut_NCHW: Tensor | None, state: State = None, weight: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """The same as `merge`."""
-        return self.merge(residual_NCHW, shortcut_NCHW, state, weight)
+        """The same as `merge`; without a shortcut the recalibrated residual alone, neither added nor activated."""
+        if shortcut_NCHW is not None:
+            return self.merge(residual_NCHW, shortcut_NCHW, state, weight)
+        gate, state = self.gate(residual_NCHW, state)
+        if weight is not None:
+            gate = weight * gate + (1 - weight)
+        return gate.to(residual_NCHW.dtype) * residual_NCHW, state
 
 
 class _GateOfMean(nn.Module):

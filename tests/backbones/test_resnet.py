@@ -5,7 +5,7 @@ import torch
 import torchvision
 from torch import nn
 
-from backbones.arch import ARCHITECTURES
+from backbones.arch import ARCHITECTURES, family_of
 from backbones.errors import UserInputError
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
@@ -36,7 +36,7 @@ def pictures(size=16, batch=2, seed=1):
 def test_feature_info_is_what_comes_out(arch):
     stages = len(ARCHITECTURES[arch].depths)
     with torch.device("meta"):
-        model = AttentionResNet(arch, out_indices=range(stages)).eval()
+        model = family_of(arch).network()(arch, out_indices=range(stages)).eval()
         features = model(torch.empty(1, 3, 64, 64))
     assert [(f.shape[1], 64 // f.shape[2]) for f in features] == [(i.channels, i.stride) for i in model.feature_info]
 

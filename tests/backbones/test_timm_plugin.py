@@ -147,11 +147,11 @@ def test_names_are_listed_with_and_without_tag():
 
 
 def test_timms_own_networks_stay_its_own():
-    assert not isinstance(timm.create_model("resnet50"), timm_plugin.TimmResNet)
-    assert isinstance(timm.create_model("ean_resnet50.imagenet"), timm_plugin.TimmResNet)
+    assert not isinstance(timm.create_model("resnet50"), timm_plugin.TimmBackbone)
+    assert isinstance(timm.create_model("ean_resnet50.imagenet"), timm_plugin.TimmBackbone)
     timm_plugin.register_backbones()
     assert timm_plugin.timm_name(get_card("resnet50.imagenet")) == "ean_resnet50.imagenet", "once more changes nothing"
-    assert not isinstance(timm.create_model("resnet50"), timm_plugin.TimmResNet)
+    assert not isinstance(timm.create_model("resnet50"), timm_plugin.TimmBackbone)
 
 
 def test_a_tag_names_the_scheme_and_no_tag_the_default():

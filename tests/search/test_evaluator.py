@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch.optim.swa_utils import update_bn
 
+from backbones.arch import family_of
 from backbones.errors import UserInputError
-from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
 from transfer.search.supernet.evaluator import TrieEvaluator
 
@@ -27,10 +27,11 @@ def batches(seed, sizes, side=8):
     ]
 
 
-def supernet(attention="se", sharing="stage", **options):
+def supernet(attention="se", sharing="stage", arch="resnet20", **options):
     """A supernet whose running statistics, affine parameters and masks are far from their initial values."""
     torch.manual_seed(0)
-    net = AttentionResNet("resnet20", attention=attention, sharing=sharing, supernet=True, num_classes=10, **options)
+    make = family_of(arch).network()
+    net = make(arch, attention=attention, sharing=sharing, supernet=True, num_classes=10, **options)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -80,8 +81,13 @@ def test_normalisation_inside_a_module_is_recalibrated_too():
         TrieEvaluator(supernet("timm:cbam"), batches(1, [2]), bn="recalibrated", calibration=batches(2, [2]))
 
 
-def check_against_alone(attention, arguments, sharing, bn):
-    net = supernet(attention, sharing, attention_args=arguments)
+@pytest.mark.parametrize("bn", ["running", "recalibrated"])
+def test_a_normalisation_behind_the_last_connection_is_the_schemes_own(bn):
+    check_against_alone("dia", {}, "stage", bn, arch="preresnet20")
+
+
+def check_against_alone(attention, arguments, sharing, bn, **options):
+    net = supernet(attention, sharing, attention_args=arguments, **options)
     scored, calibration = batches(1, [6, 6, 3]), batches(2, [8, 8])
     schemes = some_schemes()
     found = TrieEvaluator(net, scored, bn=bn, calibration=calibration).evaluate(schemes)

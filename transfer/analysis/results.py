@@ -40,7 +40,8 @@ class Trained(NamedTuple):
 
 def key_of(card: BackboneCard) -> Key:
     """The network of a card, whatever the card is called."""
-    return _key(card.arch, card.attention, card.attention_args, card.sharing, str(card.scheme))
+    key = _key(card.arch, card.attention, card.attention_args, card.sharing, str(card.scheme))
+    return key if card.widths is None else (*key, str(card.widths))
 
 
 def _key(arch: str, attention: str | None, args: Mapping[str, Any], sharing: str, scheme: str) -> Key:

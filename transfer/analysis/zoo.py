@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backbones import macs
-from backbones.arch import ARCHITECTURES
+from backbones.arch import ARCHITECTURES, family_of
 from backbones.card import BackboneCard
 from backbones.errors import UserInputError
 from backbones.figures import Figures
@@ -99,8 +99,8 @@ class Zoo:
         configs = (f"[{name}](../{CONFIGS}/{name}.py)" for name in self.configs.get(card.name, ()))
         return [
             f"[{card.name}](../{CARDS}/{card.name}.toml)",
-            " ".join(card.scheme.squares),
-            f"{card.scheme.connected}/{card.scheme.total}",
+            " ".join(card.scheme.squares) if family_of(card.arch).sams else "",
+            f"{card.scheme.connected}/{card.scheme.total}" if family_of(card.arch).sams else "",
             f"{card.parameters.count:,}" if card.parameters else "",
             f"{counted / 1e9:.3f} G" if counted else "",
             " ".join(configs),

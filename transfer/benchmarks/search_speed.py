@@ -34,7 +34,7 @@ MOST = 2**16
 def supernet(name: str, images: Tensor, seed: int = 0) -> AttentionResNet:
     """A registered network as a supernet in inference mode, with random weights and the statistics of `images`."""
     torch.manual_seed(seed)
-    net = create_backbone(name, supernet=True, num_classes=10)
+    net: Any = create_backbone(name, supernet=True, num_classes=10)
     return settle(to_memory_format(net.to(images.device), torch.channels_last), images)
 
 

@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backbones.arch import get_arch
+from backbones.arch import family_of, get_arch
 from backbones.archive import SUFFIXES
 from backbones.card import INPUTS, KINDS, SHARING, BackboneCard, Figures, Provenance, known_attentions
-from backbones.drawing import draw_backbone, scheme_lines
+from backbones.drawing import draw_backbone, network_lines
 from backbones.errors import UserInputError
 from backbones.escaping import printable
 from backbones.hub import CARD
 from backbones.registry import STORE, get_card, list_backbones, register_backbone, remove_backbone
 from backbones.scheme import ConnectionScheme
+from backbones.widths import WidthPlan
 from transfer.commands._cards import (
     add_pack,
     card_row,
@@ -102,6 +103,7 @@ def _add_register(command: argparse.ArgumentParser) -> None:
     command.add_argument("--attention-args", nargs="+", default=[], metavar="KEY=VALUE", help="such as reduction=16")
     command.add_argument("--sharing", help=f"{' or '.join(SHARING)} (default stage)")
     command.add_argument("--scheme", help="such as 100.1011.010011.011 (default: every block; of a search, its best)")
+    command.add_argument("--widths", help="channels left inside blocks, such as 8x8*2.16x16*2.32x32*2 (default: all)")
     command.add_argument("--run", dest="training", help="of a search: plain, full_sa or full_share beside it")
     command.add_argument("--provenance", help=f"where the scheme comes from: {', '.join(KINDS)} (default hand)")
     command.add_argument("--source-text", metavar="TEXT", help="the paper, the search run or the person")
@@ -136,8 +138,7 @@ def run_show(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(card.to_dict() | {"path": str(card.path)}, indent=2))
         return 0
-    drawing = scheme_lines(card.scheme, get_arch(card.arch).channels)
-    print(printable("\n".join([card.name, card.summary, "", *facts(card), "", *drawing, ""])))
+    print(printable("\n".join([card.name, card.summary, "", *facts(card), "", *network_lines(card), ""])))
     for title, entries in (("published", card.published), ("measured with this code", card.measured)):
         if entries:
             print_figures(title, map(_figures_row, entries))
@@ -178,7 +179,7 @@ def _verified(result: Verification) -> list[str]:
     return [result.name, *counts, result.weights, "ok" if result.ok else "; ".join(result.problems)]
 
 
-_NETWORK = ("arch", "attention", "attention_args", "sharing", "provenance", "source_text", "summary")
+_NETWORK = ("arch", "widths", "attention", "attention_args", "sharing", "provenance", "source_text", "summary")
 """Options of `register` that describe a network from nothing."""
 
 
@@ -242,6 +243,8 @@ def _card_from_options(args: argparse.Namespace) -> BackboneCard:
     if args.name is None or args.arch is None:
         raise UserInputError("register: expected CARD.toml, a pack, or at least --name and --arch")
     arch = get_arch(args.arch)
+    if args.scheme is not None and not family_of(args.arch).sams:
+        raise UserInputError(f"register: --scheme connects blocks to SAMs, but {args.arch} takes none; leave it out")
     if args.scheme is not None:
         scheme = ConnectionScheme.parse(args.scheme, arch.depths)
     else:
@@ -253,6 +256,7 @@ def _card_from_options(args: argparse.Namespace) -> BackboneCard:
         attention_args=dict(map(_key_value, args.attention_args)),
         sharing=args.sharing or "stage",
         scheme=scheme,
+        widths=None if args.widths is None else WidthPlan.parse(args.widths, arch.inner),
         input=INPUTS[arch.stem],
         provenance=Provenance(args.provenance or "hand", args.source_text or "given to `tools/backbones.py register`"),
         summary=args.summary or "",

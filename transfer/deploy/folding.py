@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from backbones.errors import UserInputError
 from backbones.memory_format import to_memory_format
 from backbones.resnet import AttentionResNet
+from backbones.sites import is_gated
+from backbones.trunk import Trunk
 from transfer.deploy._fused import (
     FusedConv,
     is_conv_module,
@@ -20,7 +22,7 @@ from transfer.deploy._fused import (
     is_plain_norm,
     is_plain_relu,
 )
-from transfer.deploy._resnet import DeployedResNet
+from transfer.deploy._trunk import DeployedTrunk
 
 
 def deploy(
@@ -38,7 +40,7 @@ def deploy(
     - A block's gate is worked out from the narrow map before its last convolution.
     - Maps are channels_last.
 
-    It finds what it knows anywhere in the model: `AttentionResNet`, mmcv's `ConvModule`, convolutions in
+    It finds what it knows anywhere in the model: registered backbones, mmcv's `ConvModule`, convolutions in
     `nn.Sequential`; modules that it does not know stay as they are. A module that stands in several places is fused in
     each; SAMs shared by a stage stay shared. The model itself keeps its class and its methods.
 
@@ -54,7 +56,7 @@ def deploy(
             `torch.onnx.export` understand.
 
     Raises:
-        UserInputError: the model holds a supernet.
+        UserInputError: the model holds a supernet, gates of a width search, or blocks without a form for inference.
     """
     twin = copy.deepcopy(model).eval().requires_grad_(False)
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -88,7 +90,7 @@ class _Deployer:
         return self.done[id(module)][1]
 
     def _converted(self, module: Any) -> nn.Module:
-        if isinstance(module, AttentionResNet) and type(module).forward is AttentionResNet.forward:
+        if isinstance(module, Trunk) and type(module).forward in (Trunk.forward, AttentionResNet.forward):
             return self._deployed(module)
         if is_plain_conv(module):
             return FusedConv(module, pack=self.pack)
@@ -102,10 +104,12 @@ class _Deployer:
             setattr(module, name, self(child))
         return module
 
-    def _deployed(self, net: AttentionResNet) -> nn.Module:
+    def _deployed(self, net: Trunk) -> nn.Module:
         if net.supernet:
             raise UserInputError("a supernet cannot be deployed, only one network of it: deploy(net.extract(scheme))")
-        deployed = DeployedResNet(net, self.memory_format, pack=self.pack and not self.compile)
+        if is_gated(net):
+            raise UserInputError("a network with gates cannot be deployed, only one without: deploy(prune(net, kept))")
+        deployed = DeployedTrunk(net, self.memory_format, pack=self.pack and not self.compile)
         if self.dtype is not None:
             deployed.to(self.dtype)
         return _Compiled(deployed, self.compile) if self.compile else deployed
@@ -127,7 +131,7 @@ class _Deployer:
 class _Compiled(nn.Module):
     """Compiles a network with its weights as constants, so that the compiler may lay them out and fuse convolutions."""
 
-    def __init__(self, net: DeployedResNet, mode: bool | str) -> None:
+    def __init__(self, net: DeployedTrunk, mode: bool | str) -> None:
         super().__init__()
         self.feature_info, self.out_indices = net.feature_info, net.out_indices
         self.net = torch.compile(net, mode=mode if isinstance(mode, str) else None)

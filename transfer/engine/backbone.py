@@ -16,11 +16,11 @@ from mmengine.model import initialize
 from mmengine.registry import MODELS
 from torch import nn
 
-from backbones.arch import get_arch
+from backbones.arch import FAMILIES, get_arch
 from backbones.errors import UserInputError
 from backbones.registry import build, get_card
-from backbones.resnet import AttentionResNet
-from backbones.weights import LoadReport, find_trunk_weights, load_weights
+from backbones.trunk import Trunk
+from backbones.weights import LoadReport, check_full_widths, find_trunk_weights, load_weights
 from transfer.engine.compat import harmless_globals
 from transfer.engine.fit import fit_stride, possible_init
 
@@ -39,13 +39,15 @@ def without_initial_weights() -> Iterator[None]:
         _loading.reset(token)
 
 
-def _with_options_of_the_network(function: Callable[..., AttentionResNet]) -> Callable[..., AttentionResNet]:
-    """Names `**overrides` in the signature, by which config keys are checked."""
+def _with_options_of_the_network(function: Callable[..., Trunk]) -> Callable[..., Trunk]:
+    """Names `**overrides` in the signature, by which config keys are checked: the options of all families."""
     *own, _ = inspect.signature(function).parameters.values()
-    theirs = inspect.signature(AttentionResNet).parameters.values()
+    theirs = {}
+    for family in FAMILIES.values():
+        theirs |= dict(inspect.signature(family.network()).parameters)
     known = {"arch", *(parameter.name for parameter in own)}
     described: Any = function  # functions have no declared __signature__
-    described.__signature__ = inspect.Signature([*own, *(p for p in theirs if p.name not in known)])
+    described.__signature__ = inspect.Signature([*own, *(p for p in theirs.values() if p.name not in known)])
     return function
 
 
@@ -61,7 +63,7 @@ def RegisteredBackbone(
     dilate: bool = False,
     init_cfg: Any = None,
     **overrides: Any,
-) -> AttentionResNet:
+) -> Trunk:
     """Builds a backbone by its registered name: the network itself, with what mmengine models ask of it.
 
     Args:
@@ -75,7 +77,7 @@ def RegisteredBackbone(
         stride: of the last of them against the image; stem and stages are fitted to it (`transfer.engine.fit`).
         dilate: let stages whose stride is left out for `stride` dilate.
         init_cfg: mmengine's own initialisation, after everything else.
-        overrides: further arguments of `AttentionResNet`, such as `output_stride`, `norm_eval` or `channels_last`.
+        overrides: further arguments of the family's class, such as `output_stride`, `norm_eval` or `channels_last`.
 
     Returns:
         The network, with `card`; `init`, where its weights come from; and `load_report`, what was loaded, or None.
@@ -102,6 +104,8 @@ def RegisteredBackbone(
 def _load(net: Any, weights: str | None) -> LoadReport | None:
     if net.init == "scratch":
         return None
+    if net.init == "trunk":
+        check_full_widths(net)
     if weights is not None:
         source = Path(weights)
     else:
@@ -114,7 +118,7 @@ def _load(net: Any, weights: str | None) -> LoadReport | None:
 
 def registered_backbones(model: nn.Module) -> list[Any]:
     """The networks in a model that `RegisteredBackbone` built, with their `card` and `init`."""
-    return [module for module in model.modules() if isinstance(module, AttentionResNet) and hasattr(module, "card")]
+    return [module for module in model.modules() if isinstance(module, Trunk) and hasattr(module, "card")]
 
 
 def _read_init(init: str | None, pretrained: bool | None, weights: str | None) -> str:

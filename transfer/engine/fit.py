@@ -24,7 +24,7 @@ def fit_stride(arch: ArchSpec, stride: int | None, dilate: bool = False, **optio
         arch: the network.
         stride: against the image; None leaves the options as they are.
         dilate: see above; CSRNet and C-3-Framework do not, PSPNet and DeepLab do.
-        options: of `AttentionResNet`; `strides`, `stem_stride` and `output_stride` are taken as given, if any is.
+        options: of the network; `strides`, `stem_stride` and `output_stride` are taken as given, if any is.
 
     Raises:
         UserInputError: the network cannot have this stride, or has another with the options given.
@@ -81,10 +81,10 @@ def possible_init(card: BackboneCard, init: str) -> str:
     """Where a backbone starts from: `init`, or what takes its place where this card has no such thing.
 
     `"auto"` stands for the card's own weights, else the trunk's, else none. There are no trunk weights of CIFAR's
-    networks: `"trunk"` then means the same as `"auto"`.
+    networks: `"trunk"` then means the same as `"auto"`. None fit pruned widths, which refuse `"trunk"` where there are.
     """
     if init not in ("auto", "trunk") or (init == "trunk" and card.arch in TRUNK_FILES):
         return init
     if card.weights is not None:
         return "full"
-    return "trunk" if card.arch in TRUNK_FILES else "scratch"
+    return "trunk" if card.arch in TRUNK_FILES and card.widths is None else "scratch"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backbones.attention import Attention
-from backbones.resnet import AttentionResNet
+from backbones.trunk import Trunk
 
 Floats = NDArray[np.float32]
 
@@ -63,7 +63,7 @@ class BlockGate:
 
 
 @contextmanager
-def recorded_gates(net: AttentionResNet) -> Iterator[list[BlockGate]]:
+def recorded_gates(net: Trunk) -> Iterator[list[BlockGate]]:
     """A list that the next forward of the network fills: one entry per block, in network order; one image only."""
     found: list[BlockGate] = []
     answers: dict[str, Gate] = {}
@@ -104,7 +104,7 @@ def read_gate(mask_1CHW: Tensor) -> Gate:
     )
 
 
-def _blocks(net: AttentionResNet) -> list[tuple[str, int, bool]]:
+def _blocks(net: Trunk) -> list[tuple[str, int, bool]]:
     """Name, 1-based stage and whether it is connected, of every block that is built."""
     return [
         (f"layer{stage}.{block}", stage, bool(bit))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from backbones.errors import UserInputError, did_you_mean
-from backbones.resnet import AttentionResNet
+from backbones.trunk import Trunk
 
 
 def grad_cam(layer: nn.Module, score: Callable[[], Tensor]) -> Tensor:
@@ -46,7 +46,7 @@ def grad_cam(layer: nn.Module, score: Callable[[], Tensor]) -> Tensor:
     return (alpha_NC11 * caught[0].detach()).sum(1).relu()
 
 
-def find_layer(net: AttentionResNet, name: str | None = None) -> tuple[str, nn.Module]:
+def find_layer(net: Trunk, name: str | None = None) -> tuple[str, nn.Module]:
     """A stage or block of a backbone by its name, such as `layer3` or `layer3.4`, from 0; default the last stage.
 
     Raises:
@@ -64,7 +64,7 @@ def find_layer(net: AttentionResNet, name: str | None = None) -> tuple[str, nn.M
     return name, net.get_submodule(name)
 
 
-def layer_names(net: AttentionResNet) -> list[str]:
+def layer_names(net: Trunk) -> list[str]:
     """Names of the stages and blocks of a backbone that are built."""
     return [
         name

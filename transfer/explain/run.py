@@ -17,8 +17,8 @@ from torch import Tensor
 
 from backbones.errors import UserInputError
 from backbones.files import sha256_file
-from backbones.resnet import AttentionResNet
 from backbones.schema import write_json
+from backbones.trunk import Trunk
 from transfer.engine.backbone import registered_backbones
 from transfer.engine.images import read_image
 from transfer.explain.figures import Panel, Row, draw_gates, draw_maps, over_image
@@ -89,10 +89,10 @@ def explain_network(network: torch.nn.Module, view: View, layer: str | None = No
     return Explained(view, answers[0], name, map_hw, gates)
 
 
-def backbone_of(network: torch.nn.Module) -> AttentionResNet:
+def backbone_of(network: torch.nn.Module) -> Trunk:
     """The model's registered backbone; raises `UserInputError` where it has none."""
     for net in registered_backbones(network):
-        found: AttentionResNet = net
+        found: Trunk = net
         return found
     raise UserInputError("the model has no registered backbone, expected one of RegisteredBackbone")
 
@@ -185,7 +185,7 @@ def _panel(label: str, explained: Explained) -> Panel:
     return Panel(f"{label}\n{explained.answer.said}", view.image_HW3, map_HW)
 
 
-def _made_with(model: Model, net: AttentionResNet) -> dict[str, Any]:
+def _made_with(model: Model, net: Trunk) -> dict[str, Any]:
     card: Any = getattr(net, "card", None)
     checkpoint = model.checkpoint or card.weights_path()
     return {

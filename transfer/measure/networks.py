@@ -118,11 +118,15 @@ def _of_card(card: BackboneCard) -> TimedNetwork:
 
 
 def _plain_name(card: BackboneCard) -> str | None:
-    """The registered plain network of a card's architecture and input.
+    """The registered plain network of a card's architecture and input, at full width.
 
     Of several, which take the same time, the one of the same tag, or else one with published figures.
     """
-    plain = [other for other in _cards(f"{card.arch}.*") if other.attention is None and other.input == card.input]
+    plain = [
+        other
+        for other in _cards(f"{card.arch}.*")
+        if not other.attention and not other.widths and other.input == card.input
+    ]
     tag = card.name.rpartition(".")[2]
     plain.sort(key=lambda other: (other.name.rpartition(".")[2] != tag, not other.published))
     return plain[0].name if plain else None

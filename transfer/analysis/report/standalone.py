@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+from backbones.arch import family_of
 from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.analysis import figures
@@ -61,11 +63,10 @@ def count_parameters(outcome: SearchOutcome, scheme: ConnectionScheme, attention
     """Parameters of a stand-alone classifier of the search's architecture."""
     import torch
 
-    from backbones.resnet import AttentionResNet
-
     search = outcome.search
+    network: Any = family_of(search.arch).network()
     with torch.device("meta"):
-        net = AttentionResNet(
+        net = network(
             search.arch,
             attention=attention,
             attention_args=search.attention_args if attention else None,

@@ -172,7 +172,7 @@ class TrieEvaluator:
 
     def _stem(self, root: Node, images: Tensor) -> Tensor:
         if self.bn == "recalibrated":
-            bind([self.net.bn1], root.statistics)
+            bind(norms_of(*self.net.stem_modules), root.statistics)
         with self._mixed():
             return self.net.stem(images.to(self.device).contiguous(memory_format=self.memory_format))
 
@@ -187,9 +187,11 @@ class TrieEvaluator:
         with self._mixed():
             residual, shortcut = layer.residual(x), layer.shortcut(x)
             for bit, child in node.children:
+                if self.bn == "recalibrated":
+                    bind(norms_of(layer.norm_after), child.statistics)
                 if bit:
                     assert sam is not None  # a supernet has one at every block
-                    found.append((child, *sam(residual, shortcut, state)))
+                    found.append((child, *layer.connect(sam, residual, shortcut, state)))
                 else:
-                    found.append((child, (residual + shortcut).relu_(), state))
+                    found.append((child, layer.activate(residual + shortcut), state))
         return found
