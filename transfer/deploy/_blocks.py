@@ -70,6 +70,7 @@ def _projection(downsample: nn.Module | None, pack: bool) -> FusedConv | None:
         return None
     assert isinstance(downsample, nn.Sequential)
     conv, norm = downsample
+    assert isinstance(conv, nn.Conv2d) and isinstance(norm, _BatchNorm)
     return FusedConv(conv, norm, pack=pack)
 
 

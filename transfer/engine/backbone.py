@@ -42,7 +42,7 @@ def without_initial_weights() -> Iterator[None]:
 def _with_options_of_the_network(function: Callable[..., Trunk]) -> Callable[..., Trunk]:
     """Names `**overrides` in the signature, by which config keys are checked: the options of all families."""
     *own, _ = inspect.signature(function).parameters.values()
-    theirs = {}
+    theirs: dict[str, inspect.Parameter] = {}
     for family in FAMILIES.values():
         theirs |= dict(inspect.signature(family.network()).parameters)
     known = {"arch", *(parameter.name for parameter in own)}
