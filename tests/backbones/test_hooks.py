@@ -37,7 +37,8 @@ def test_hooks_fire_once_and_see_the_feature_map(name, training, recompute):
         assert out is feature and len(inputs) == 1, "a tensor comes in, a tensor goes out"
         for block in range(net.arch.depths[info.stage]):
             ((inputs, out),) = seen[f"{layer}.{block}"]
-            assert out.shape == feature.shape and len(inputs) == 1
+            channels = arch.block_channels(info.stage, block)
+            assert out.shape == (2, channels, *feature.shape[2:]) and len(inputs) == 1
         assert seen[last][0][1] is feature
 
 

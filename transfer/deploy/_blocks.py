@@ -6,6 +6,7 @@ A block writes into its input where that is its shortcut, unless told to spare i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,8 @@ def _projection(downsample: nn.Module | None, pack: bool) -> FusedConv | None:
     if downsample is None:
         return None
     assert isinstance(downsample, nn.Sequential)
+    conv: Any
+    norm: Any
     conv, norm = downsample
     assert isinstance(conv, nn.Conv2d) and isinstance(norm, _BatchNorm)
     return FusedConv(conv, norm, pack=pack)
