@@ -105,5 +105,5 @@ def _task_of(name: str) -> str:
     from transfer.engine.saved_config import config_of_checkpoint
     from transfer.task import get_task
 
-    config = config_of_checkpoint(load_foreign_checkpoint(name, mmap=True), name)
+    config = config_of_checkpoint(load_foreign_checkpoint(name, mmap=True).get("meta") or {}, name)
     return get_task(config, where=name).name
