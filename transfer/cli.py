@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "scenes": ("scenes",),
     "models": ("models",),
     "export": ("export",),
+    "app": ("app",),
     "import-points": ("import_points",),
     **{name: ("backbones", name) for name in ("list", "show", "verify", "register", "remove", "fetch", "pack")},
 }

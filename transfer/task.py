@@ -11,6 +11,10 @@ module of it each, and every one is optional:
                   and the cards of trained models take
     export.py     `graph(predictor) -> transfer.export.Graph`, the model from uint8 images to its outputs, and
                   `network(OnnxModel) -> network`, an exported one in the place of `load_model`'s: it has `test_step`
+    app.py        what its tab of `ean app` shows: `TITLE`; `LARGEST`, pixels beyond which images are made smaller
+                  first, or None; `CONTROLS` (`transfer.app.controls`), whose values are `options`; of a `result`
+                  `headline(result)`, `remarks(result, options) -> lines`, `table(result, options) -> rows`,
+                  `row(result, options)` of a CSV and `draw(photo, result, options) -> image`
     scenes.py     `write_scenes(out, images, seed, test_share, *, progress) -> (train, test)`: generated sample data
     explain.py    `load(config, checkpoint) -> explainer`, which has the model as `network`, and
                   `view(explainer, image_HW3, *, target, region) -> View` (`transfer.explain.view`): a class, a count

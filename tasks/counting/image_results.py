@@ -100,8 +100,7 @@ def count(sample: CrowdSample, path: Path, wanted: Wanted) -> dict[str, Any]:
         UserInputError: a region does not fit the image.
         RunError: the count is not finite.
     """
-    if not math.isfinite(sample.pred_count):
-        raise RunError(f"{path}: the model counts {sample.pred_count}; expected a number: its weights are broken")
+    check_finite(sample.pred_count, str(path))
     at = (sample.pred_density[0].numpy(), sample.stride, sample.img_shape[:2])
     row: dict[str, Any] = {"count": _rounded(sample.pred_count)}
     if wanted.regions:
@@ -109,6 +108,12 @@ def count(sample: CrowdSample, path: Path, wanted: Wanted) -> dict[str, Any]:
     if wanted.grid:
         row["grid"] = [[_rounded(cell) for cell in line] for line in grid_counts(*at, wanted.grid)]
     return row
+
+
+def check_finite(count: float, where: str) -> None:
+    """Raises `RunError` for a count that is no number."""
+    if not math.isfinite(count):
+        raise RunError(f"{where}: the model counts {count}; expected a number: its weights are broken")
 
 
 def draw(

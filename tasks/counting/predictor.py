@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
 
 from tasks.counting.domain import Domain, read
-from tasks.counting.image_results import predict_array
+from tasks.counting.image_results import check_finite, predict_array
 from tasks.counting.locate import locate
 from transfer.deploy import deploy as deployed_copy
 from transfer.engine.config_check import scope_of
@@ -72,8 +72,9 @@ def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Pre
 
 
 def predict_image(predictor: Predictor, image_HW3: NDArray[np.uint8]) -> Counted:
-    """Counts in one RGB image."""
+    """Counts in one RGB image; raises `RunError` where the count is not finite."""
     sample = predict_array(predictor.network, image_HW3)
+    check_finite(sample.pred_count, "image")
     height, width = image_HW3.shape[:2]
     rows, columns = sample.tiles
     return Counted(

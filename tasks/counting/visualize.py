@@ -34,6 +34,8 @@ def drawing(
     points_xy: NDArray[np.floating] | None = None,
     longest: int | None = LONGEST,
     noun: str = NOUN,
+    opacity: float = OPACITY,
+    shape_hw: tuple[int, int] | None = None,
 ) -> ImageArray:
     """The density over its photograph in the photograph's size, below a bar with a title, above the colour scale.
 
@@ -48,10 +50,13 @@ def drawing(
         longest: larger images are drawn with so many pixels on their longer side; None draws them as they are, up to
             what viewers can take.
         noun: what is counted.
+        opacity: of the last colour, 0 to 1.
+        shape_hw: height and width of the image, where `image_HW3` is a smaller copy of it.
     """
     top = scale_top(density_hw) if top is None else top
-    shown = overlay(image_HW3, density_hw, stride, top, longest=longest)
-    scale = np.array(shown.shape[1::-1]) / image_HW3.shape[1::-1]
+    shape_hw = shape_hw or image_HW3.shape[:2]
+    shown = overlay(image_HW3, density_hw, stride, top, longest=longest, opacity=opacity, shape_hw=shape_hw)
+    scale = np.array(shown.shape[1::-1]) / shape_hw[::-1]
     for text, corners in outlines:
         _outline(shown, np.asarray(corners, np.float64) * scale, text)
     for x, y in () if points_xy is None else points_xy * scale:
@@ -114,17 +119,19 @@ def overlay(
     top: float,
     *,
     longest: int | None = LONGEST,
+    opacity: float = OPACITY,
+    shape_hw: tuple[int, int] | None = None,
 ) -> ImageArray:
     """Lays the density's colours over the greyed photograph: transparent at zero, the more opaque the denser.
 
-    The map is smoothed between its cells. `top` is the value of the last colour; for `longest`, see `drawing`.
+    The map is smoothed between its cells. `top` is the value of the last colour; for the options, see `drawing`.
     """
     image = _shrunk(image_HW3, longest)
     height, width = image.shape[:2]
-    value = np.clip(_grown(density_hw, stride, image_HW3.shape[:2], (height, width)) / top, 0, 1)
+    value = np.clip(_grown(density_hw, stride, shape_hw or image_HW3.shape[:2], (height, width)) / top, 0, 1)
     grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
-    opacity = OPACITY * np.sqrt(value)[..., None]
-    return np.round((1 - opacity) * grey + opacity * _colours(value)).astype(np.uint8)
+    cover = opacity * np.sqrt(value)[..., None]
+    return np.round((1 - cover) * grey + cover * _colours(value)).astype(np.uint8)
 
 
 def _grown(

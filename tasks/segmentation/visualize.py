@@ -20,15 +20,22 @@ LARGEST = 30_000  # in full size, about what OpenCV can draw
 _ROW, _SWATCH, _GAP, _TEXT = 24, 16, 12, 13
 
 
-def overlay(image_HW3: Pixels, ids_HW: NDArray[np.integer], palette: Palette, background: int | None = 0) -> Pixels:
+def overlay(
+    image_HW3: Pixels,
+    ids_HW: NDArray[np.integer],
+    palette: Palette,
+    background: int | None = 0,
+    *,
+    opacity: float = OPACITY,
+) -> Pixels:
     """Blends the classes' colours over an RGB photograph; pixels of `background` and of no class stay as they are."""
     colours = np.zeros((256, 3), np.float32)
     colours[: len(palette)] = palette
     shown = ids_HW < len(palette)
     if background is not None:
         shown &= ids_HW != background
-    opacity = OPACITY * shown[..., None].astype(np.float32)
-    return np.round((1 - opacity) * image_HW3 + opacity * colours[ids_HW.astype(np.uint8)]).astype(np.uint8)
+    cover = opacity * shown[..., None].astype(np.float32)
+    return np.round((1 - cover) * image_HW3 + cover * colours[ids_HW.astype(np.uint8)]).astype(np.uint8)
 
 
 def legend(names: Sequence[str], shares: Sequence[float], palette: Palette, width: int) -> Pixels:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkpoint_files import save_checkpoint
 from mmengine.registry import MODELS
 
 from tasks.classification import TopKMetric
@@ -30,7 +31,7 @@ def write_config(name, base):
     Path(f"{name}.py").write_text(CONFIG.format(base=ROOT / "configs" / base, root=Path("cifar-100-python").resolve()))
     torch.manual_seed(0)
     model = settle(MODELS.build(load_config(f"{name}.py").model), torch.randn(8, 3, 32, 32))
-    torch.save({"state_dict": model.state_dict(), "meta": {}}, f"{name}.pth")
+    save_checkpoint({"state_dict": model.state_dict(), "meta": {}}, f"{name}.pth")
 
 
 @pytest.fixture

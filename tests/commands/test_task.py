@@ -29,6 +29,13 @@ PARTS = {
         "view": (["explainer", "image_HW3"], {"target": None, "region": None}),
     },
     "export": {"graph": (["predictor"], {}), "network": (["model"], {})},
+    "app": {
+        "headline": (["result"], {}),
+        "remarks": (["result", {}], {}),
+        "draw": (["photo", "result", {}], {}),
+        "table": (["result", {}], {}),
+        "row": (["result", {}], {}),
+    },
     "scenes": {"write_scenes": (["out", 4, 0, 0.5], {"progress": print})},
 }
 """The calls that commands make: functions of each part, with positional and keyword arguments."""

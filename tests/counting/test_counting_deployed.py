@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoint_files import save_checkpoint
 from mmengine.registry import MODELS
 
 from tasks.counting.predict import predict_array
@@ -44,7 +45,7 @@ def images(part_a, tmp_path, monkeypatch):
     Path("tiny.py").write_text(CONFIG.format(root=part_a))
     torch.manual_seed(0)
     model = settle(MODELS.build(load_config("tiny.py").model), torch.randn(2, 3, 48, 64))
-    torch.save({"state_dict": model.state_dict(), "meta": {}}, "tiny.pth")
+    save_checkpoint({"state_dict": model.state_dict(), "meta": {}}, "tiny.pth")
     return part_a / "test_data" / "images"
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from checkpoint_files import save_checkpoint
 from counting_tiny import counter
 from PIL import Image
 
@@ -37,7 +38,7 @@ def files(tmp_path, monkeypatch):
     monkeypatch.setattr("mmengine.device.utils.DEVICE", "cpu")
     Path("tiny.py").write_text(CONFIG)
     model = counter(loss={"type": "DensityMSELoss"})
-    torch.save({"state_dict": model.state_dict(), "meta": {}}, "tiny.pth")
+    save_checkpoint({"state_dict": model.state_dict(), "meta": {}}, "tiny.pth")
     Path("images").mkdir()
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 256, (30, 41, 3), np.uint8)).save("images/b.png")
@@ -145,7 +146,7 @@ def test_large_images_are_tiled_and_say_so(files, command):
 def test_wrong_input_is_one_line_and_leaves_nothing(files, command, arguments, named):
     Path("empty").mkdir()
     Path("task.py").write_text(CONFIG.replace('task = "counting"', 'task = "couting"'))
-    torch.save({"state_dict": {"weight": torch.zeros(1)}, "meta": {}}, "other.pth")
+    save_checkpoint({"state_dict": {"weight": torch.zeros(1)}, "meta": {}}, "other.pth")
     before = sorted(Path().rglob("*"))
     status, out, err = command(*arguments, "--out", "out")
     assert status == 2 and not out
@@ -201,7 +202,7 @@ def test_points_and_density_are_written_as_they_are_predicted(files, command):
     checkpoint = torch.load("tiny.pth")
     state = checkpoint["state_dict"]
     state[next(key for key in reversed(state) if key.endswith("bias"))].fill_(100 * 0.5 / 64)  # half a person a cell
-    torch.save(checkpoint, "tiny.pth")
+    save_checkpoint(checkpoint, "tiny.pth")
     command("tiny.py", "tiny.pth", "images/b.png", "--out", "out", "--points", "--density")
     (row,) = json.loads(Path("out/predictions.json").read_text())["predictions"]
     sample = predict_array(load_model(load_config("tiny.py"), "tiny.pth"), np.asarray(Image.open("images/b.png")))
@@ -222,7 +223,7 @@ def test_one_colour_scale_for_all(files, command):
 
 def test_weights_that_are_no_numbers_are_no_result(files, command):
     state = counter(loss={"type": "DensityMSELoss"}).state_dict()
-    torch.save({"state_dict": {key: value * float("nan") for key, value in state.items()}, "meta": {}}, "nan.pth")
+    save_checkpoint({"state_dict": {key: value * float("nan") for key, value in state.items()}, "meta": {}}, "nan.pth")
     status, out, err = command("tiny.py", "nan.pth", "images", "--out", "out")
     assert status and not out and err.count("\n") == 1 and not Path("out").exists()
 

@@ -78,6 +78,8 @@ def test_a_folder_of_results_is_refused_and_any_other_is_not(tmp_path, held):
     with pytest.raises(UserInputError, match="--overwrite"):
         checked_folder(tmp_path)
     assert checked_folder(tmp_path, overwrite=True) == tmp_path
+    with pytest.raises(UserInputError, match="--out: is empty"):
+        checked_folder("")
 
 
 def test_stems_are_unique():

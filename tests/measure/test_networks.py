@@ -102,7 +102,8 @@ def test_a_network_without_plain_one_needs_against(tmp_path, monkeypatch):
     scheme = type(own.scheme).full(depths)
     provenance = Provenance("hand", "the tests")
     register_backbone(
-        BackboneCard("resnet18_se.mine", arch, scheme, own.input, provenance, attention="se"), directory=tmp_path
+        BackboneCard("resnet18_se.mine", arch, scheme=scheme, input=own.input, provenance=provenance, attention="se"),
+        directory=tmp_path,
     )
     network = find_network("resnet18_se.mine")
     with pytest.raises(UserInputError, match="--against"):

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from checkpoint_files import save_checkpoint
 from mmengine.registry import MODELS
 from PIL import Image
 from segmentation_files import CONFIGS, write_config
@@ -29,7 +30,7 @@ def checkpoint(tmp_path, voc, command):
     torch.manual_seed(0)
     model = MODELS.build(load_config(write_config(tmp_path, voc)).model)
     torch.nn.init.normal_(model.decode_head.conv_seg.weight)
-    torch.save({"state_dict": settle(model, torch.randn(4, 3, 40, 56)).state_dict(), "meta": {}}, "tiny.pth")
+    save_checkpoint({"state_dict": settle(model, torch.randn(4, 3, 40, 56)).state_dict(), "meta": {}}, "tiny.pth")
     return "tiny.pth"
 
 

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from checkpoint_files import save_checkpoint
 from mmengine.registry import MODELS
 from PIL import Image
 from segmentation_files import write_config
@@ -24,7 +25,7 @@ def files(tmp_path, voc, command):
     config = load_config(write_config(tmp_path, voc))
     model = MODELS.build(config.model)
     torch.nn.init.normal_(model.decode_head.conv_seg.weight)
-    torch.save({"state_dict": model.state_dict(), "meta": {}}, "tiny.pth")
+    save_checkpoint({"state_dict": model.state_dict(), "meta": {}}, "tiny.pth")
     Path("images").mkdir()
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 256, (80, 56, 3), np.uint8)).save("images/b.png")
@@ -80,7 +81,7 @@ def test_the_mask_is_what_the_model_says(files, command):
     ],
 )
 def test_wrong_input_is_one_line_and_leaves_nothing(files, command, arguments, named):
-    torch.save({"state_dict": {"weight": torch.zeros(1)}, "meta": {}}, "other.pth")
+    save_checkpoint({"state_dict": {"weight": torch.zeros(1)}, "meta": {}}, "other.pth")
     Path("cut.jpg").write_bytes(Path("images/a.jpg").read_bytes()[:-40])
     Path("clip.mp4").touch()
     done = command("predict.py", *arguments, "--out", "out")

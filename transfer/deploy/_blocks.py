@@ -73,6 +73,7 @@ def _projection(downsample: nn.Module | None, pack: bool) -> FusedConv | None:
     conv: Any
     norm: Any
     conv, norm = downsample
+    assert isinstance(conv, nn.Conv2d) and isinstance(norm, _BatchNorm)
     return FusedConv(conv, norm, pack=pack)
 
 

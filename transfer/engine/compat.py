@@ -123,10 +123,11 @@ def harmless_globals() -> list[Any]:
     return [*named, np.ndarray, np.dtype, *dtypes]
 
 
-def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
+def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu", *, mmap: bool = False) -> dict[str, Any]:
     """Reads a checkpoint that mmengine or another OpenMMLab project wrote, without running anything in it.
 
-    The `.safetensors` of a model's card is read likewise; what else it says stands in its header.
+    The `.safetensors` of a model's card is read likewise; what else it says stands in its header. With `mmap`, tensors
+    stay in the file until they are used.
 
     Returns:
         The checkpoint without its message hub, which holds log histories only.
@@ -141,7 +142,7 @@ def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict
     try:
         check_whole(path)
         with torch.serialization.safe_globals(harmless_globals()):
-            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+            checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except FileNotFoundError:
         raise UserInputError(f"{path}: no such checkpoint, expected a .pth file") from None
     except (OSError, UserInputError):

@@ -22,8 +22,10 @@ def checked_folder(out: str | Path, *, overwrite: bool = False) -> Path:
     """`--out` as a path.
 
     Raises:
-        UserInputError: a file has that name, or the folder holds results and `overwrite` is not asked for.
+        UserInputError: no name, a file has that name, or the folder holds results and `overwrite` is not asked for.
     """
+    if not str(out).strip():
+        raise UserInputError("--out: is empty, expected the name of a folder for the results, such as predictions")
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise UserInputError(f"--out {out}: is a file, expected a folder")
