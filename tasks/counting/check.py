@@ -18,6 +18,7 @@ from tasks.counting.dataset import settled
 from tasks.counting.layouts import Entry, Layout, Source, find_source, get_layout, select
 from tasks.counting.metric import mae, mse
 from tasks.counting.structures import NOUN
+from transfer.engine.console import tracked
 from transfer.engine.data_report import DataReport
 from transfer.engine.images import read_image
 
@@ -56,7 +57,8 @@ def check(config: Mapping[str, Any]) -> DataReport:
     splits = _find_splits(config, report)
     entries = {entry.image: (entry, split.layout) for split in splits for entry in split.entries}
     with ThreadPoolExecutor() as pool:
-        findings = dict(zip(entries, pool.map(lambda pair: _read(*pair), entries.values()), strict=True))
+        found = tracked(pool.map(lambda pair: _read(*pair), entries.values()), "images", len(entries))
+        findings = dict(zip(entries, found, strict=True))
     report.problems += [problem for finding in findings.values() for problem in finding.problems]
     noun = (config.get("model") or {}).get("noun", NOUN)
     counts = {split.name: _add_split(report, split, splits, findings, noun) for split in splits}

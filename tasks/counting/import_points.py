@@ -18,6 +18,7 @@ from tasks.counting.formats import Annotated, Mark, find_format, get_format, kno
 from tasks.counting.image_names import ImagesByName, files_below
 from tasks.counting.layouts._files import natural
 from tasks.counting.layouts.folder import Folder, write_points
+from transfer.engine.console import tracked
 from transfer.engine.images import image_shape
 
 BOXES = ("centre", "head")
@@ -291,12 +292,13 @@ def _split(images: Sequence[_Image], val_share: float, test_share: float, seed: 
 
 def _write(new: Path, splits: Mapping[str, Sequence[_Image]], found: ImagesByName, report: Imported) -> None:
     names = _names([image.path for images in splits.values() for image in images], found)
+    pairs = [(split, image) for split, images in splits.items() for image in images]
+    for split, image in tracked(pairs, "images", len(pairs)):
+        target = new / split / "images" / names[image.path]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(image.path, target)
+        write_points(new / split / "points" / f"{target.stem}.csv", image.points)
     for split, images in splits.items():
-        for image in images:
-            target = new / split / "images" / names[image.path]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(image.path, target)
-            write_points(new / split / "points" / f"{target.stem}.csv", image.points)
         report.splits[split] = len(images), sum(len(image.points) for image in images)
     written = Folder().find(new)
     assert written is not None

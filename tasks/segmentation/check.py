@@ -16,6 +16,7 @@ from backbones.errors import UserInputError
 from tasks.segmentation.agreement import disagreements, fill
 from tasks.segmentation.dataset import LIST, PREFIX, checked_id, list_names, read_list, read_metainfo
 from tasks.segmentation.masks import read_mask, size_text, wrong_ids, wrong_ids_text
+from transfer.engine.console import tracked
 from transfer.engine.data import find_data
 from transfer.engine.data_report import DataReport
 from transfer.engine.images import read_image
@@ -128,7 +129,8 @@ def _same_files(one: Split, other: Split) -> bool:
 
 def _add_split(report: DataReport, split: Split) -> None:
     with ThreadPoolExecutor() as pool:
-        findings = list(pool.map(lambda name: _read(split, name), split.names))
+        found = pool.map(lambda name: _read(split, name), split.names)
+        findings = list(tracked(found, "images", len(split.names)))
     report.problems += [problem for finding in findings for problem in finding.problems]
     counts = [finding.counts for finding in findings if finding.counts is not None]
     pixels = np.sum([np.zeros(256, np.int64), *counts], axis=0)

@@ -160,11 +160,16 @@ def run_verify(args: argparse.Namespace) -> int:
     if args.all == (args.name is not None):
         raise UserInputError("verify: expected the name of one backbone, or --all")
     from backbones.verification import verify_backbone, verify_card, write_macs
+    from transfer.engine.console import tracked
 
     if args.write:
         for card in STORE.readable()[0] if args.all else [get_card(args.name)]:
             write_macs(card)
-    results = [verify_backbone(name) for name in list_backbones()] if args.all else [verify_card(get_card(args.name))]
+    if args.all:
+        names = list_backbones()
+        results = list(tracked(map(verify_backbone, names), "backbones", len(names)))
+    else:
+        results = [verify_card(get_card(args.name))]
     if args.json:
         print(json.dumps([{**vars(result), "ok": result.ok} for result in results], indent=2))
     else:

@@ -39,10 +39,13 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     args = parse_args(argv)
     import transfer.engine  # noqa: F401  (guards and registries)
+    from transfer.engine.console import working
     from transfer.engine.runner_setup import choose_device
 
     choose_device("cpu")
-    print(_line(_export(args)))
+    with working("tracing the model, and comparing the file with it"):
+        exported = _export(args)
+    print(_line(exported))
     return 0
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from mmengine.dist import is_main_process
 from rich.console import Console
@@ -60,6 +60,28 @@ def progress(what: str, total: int, *, every: float = 10.0) -> Iterator[Callable
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield show
+
+
+T = TypeVar("T")
+
+
+def tracked(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+    """Hands `items` on, and says with `progress` how many of `total` were taken."""
+    with progress(what, total) as show:
+        for done, item in enumerate(items, 1):
+            yield item
+            show(done)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Shows on a terminal that something without steps to count goes on, such as `"tracing the model"`."""
+    console = Console(stderr=True)
+    if console.is_terminal and is_main_process():
+        with console.status(what):
+            yield
+    else:
+        yield
 
 
 def repeat_command(extra: Iterable[str] = ()) -> str:

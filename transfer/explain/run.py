@@ -20,6 +20,7 @@ from backbones.files import sha256_file
 from backbones.schema import write_json
 from backbones.trunk import Trunk
 from transfer.engine.backbone import registered_backbones
+from transfer.engine.console import tracked
 from transfer.engine.images import read_image
 from transfer.explain.figures import Panel, Row, draw_gates, draw_maps, over_image
 from transfer.explain.gates import BlockGate, recorded_gates
@@ -140,7 +141,7 @@ def explain(
     pixels_HW3, part = read_image(image), task.part("explain")
     found: list[Explained] = []
     records = []
-    for model in models:
+    for model in tracked(models, "models", len(models)):
         try:
             explainer = part.load(model.config, model.checkpoint)
             view = part.view(explainer, pixels_HW3, target=target, region=region)
