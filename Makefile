@@ -38,7 +38,7 @@ test-all: $(STAMP)
 
 # The page, which wants older versions of what the others share: hence an environment of its own.
 test-app: .venv-app/.installed
-	OMP_NUM_THREADS=1 .venv-app/bin/python -m pytest -m app
+	OMP_NUM_THREADS=1 .venv-app/bin/python -m pytest tests/app -m app
 
 .venv-app/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-app
