@@ -48,11 +48,11 @@ def start(folder, *options):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """A page with a counter and a segmentor."""
+    """A page with a counter, shown before the one that is shipped, and a segmentor."""
     folder = tmp_path_factory.mktemp("page")
     counter = save_model(folder / "work_dirs/a/best_mae_iter_2.pth")
     segmentor = save_model(folder / "work_dirs/b/best_mIoU_iter_2.pth", SEGMENTOR, **META)
-    process, url = start(folder, "--work-dirs", folder / "work_dirs")
+    process, url = start(folder, "--model", counter, "--work-dirs", folder / "work_dirs")
     yield SimpleNamespace(folder=folder, url=url, counter=str(counter), segmentor=str(segmentor))
     process.send_signal(signal.SIGTERM)
     process.wait(30)
