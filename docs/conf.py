@@ -1,7 +1,7 @@
 """How `make docs` builds these pages.
 
-The repository is the source, not this folder, so that links between any two files of it hold; the pages are Markdown that
-reads the same on the repository's own site. Nothing is fetched.
+The repository is the source, not this folder, so that links between any two files of it hold; the pages are Markdown
+that reads the same on the repository's own site. Nothing is fetched.
 """
 
 import re
