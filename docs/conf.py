@@ -22,7 +22,7 @@ include_patterns = ["docs/**", "*.md", "configs/README.md", "results/**", "trans
 myst_heading_anchors = 4
 suppress_warnings = ["toc.not_included"]  # reports below results/, which the results' pages link to
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the signatures say them
+autodoc_typehints_format = "short"
 html_theme = "furo"
 html_title = project
 
