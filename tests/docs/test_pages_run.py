@@ -47,6 +47,11 @@ def blocks(page):
     return [(kind, bool(left), body) for kind, left, body in FENCE.findall(text)]
 
 
+def runs(page):
+    """Whether anything of a page is run."""
+    return any(kind == "sh" and not left for kind, left, _ in blocks(page))
+
+
 def commands(text):
     """The lines of a block, each command on one."""
     return text.replace("\\\n", " ").splitlines()
@@ -104,7 +109,7 @@ def environment(clone, tmp_path):
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=pytest.mark.slow if page == FIRST else pytest.mark.docs) for page in PAGES],
+    [pytest.param(page, marks=pytest.mark.slow if page == FIRST else pytest.mark.docs) for page in filter(runs, PAGES)],
 )
 def test_what_a_page_says_runs(page, clone, environment):
     if page == "mmseg":
