@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-fast test-all test-app lint clean
+.PHONY: demo test test-fast test-all test-app docs docs-test lint clean
 
 # Generates crowd scenes, learns to count in them, tests the best checkpoint, and draws what was learnt.
 DEMO := work_dirs/sample_ean_se
@@ -26,15 +26,15 @@ data/sample_counting: $(RUNS)
 	@if [ -d $@ ]; then touch $@; else $(BIN)/ean scenes counting $@ --images 120 --seed 0; fi
 
 test: $(STAMP)
-	$(PYTEST) -m "not all_cards"
+	$(PYTEST) -m "not all_cards and not docs"
 
 # Less than a minute, for between two edits.
 test-fast: $(STAMP)
-	$(PYTEST) -m "not slow and not all_cards"
+	$(PYTEST) -m "not slow and not all_cards and not docs"
 
 # Every registered backbone, not one of each kind.
 test-all: $(STAMP)
-	$(PYTEST)
+	$(PYTEST) -m "not docs"
 
 # The page, which wants older versions of what the others share: hence an environment of its own.
 test-app: .venv-app/.installed
@@ -44,6 +44,19 @@ test-app: .venv-app/.installed
 	$(PYTHON) -m venv .venv-app
 	.venv-app/bin/python -m pip install --quiet --upgrade "pip>=23.2" "setuptools<81"
 	.venv-app/bin/python -m pip install -e ".[lite,app]" "pytest>=8" "filelock>=4.2" playwright
+	touch $@
+
+# The documentation as a site, build/docs/docs/index.html; every warning is an error.
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -W --keep-going -q -b html -c docs . build/docs
+	@echo "the pages: build/docs/docs/index.html"
+
+# Runs what the pages say, at tiny size.
+docs-test: $(STAMP)
+	$(PYTEST) tests/docs/test_pages_run.py
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/python -m pip install -e ".[docs]"
 	touch $@
 
 lint: $(STAMP)

@@ -81,3 +81,46 @@ print(is_installed('mmengine'), is_installed('no_such_package'))
     line = [sys.executable, "-c", code]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["True", "False"], done.stderr[-800:]
+
+
+# What MLflow is to mmengine's backend: only images are looked at, by the ending of their name, as MLflow does.
+FAKE_MLFLOW = """
+import sys, types
+import PIL.Image
+
+class Mlflow(types.ModuleType):
+    logged = []
+
+    def log_image(self, image, name):
+        if "." + name.rpartition(".")[2] not in PIL.Image.registered_extensions():
+            raise ValueError(f"unknown file extension: {name}")
+        self.logged.append((name, image.shape))
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: None
+
+sys.modules["mlflow"] = Mlflow("mlflow")
+"""
+
+
+@pytest.mark.parametrize("before", ["", "import mmengine.visualization"], ids=["engine first", "mmengine first"])
+def test_mlflow_gets_images_with_an_ending_and_a_step(environment, tmp_path, before):
+    code = f"""{FAKE_MLFLOW}
+{before}
+import numpy as np
+import transfer.engine
+from mmengine.visualization import MLflowVisBackend
+image = np.zeros((4, 6, 3), np.uint8)
+backend = MLflowVisBackend({str(tmp_path)!r})
+backend.add_image("val/IMG_1", image, step=50)
+backend.add_image("val/IMG_1", image, step=100)
+backend.add_image("level_1.5", image)
+backend.add_image("given.jpg", image, step=3)
+print(*[name for name, _ in Mlflow.logged], {{shape for _, shape in Mlflow.logged}})
+"""
+    line = [sys.executable, "-c", code]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-800:]
+    assert done.stdout.split("\n")[0] == "val/IMG_1_50.png val/IMG_1_100.png level_1.5_0.png given.jpg {(4, 6, 3)}"

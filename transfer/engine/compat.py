@@ -30,34 +30,36 @@ def install() -> None:
     """Puts all guards in place; calling it again changes nothing."""
     guard_torchvision()
     if not any(isinstance(finder, _GuardFinder) for finder in sys.meta_path):
+        if _BACKENDS in sys.modules:
+            _name_images_for_mlflow(sys.modules[_BACKENDS])
         sys.meta_path.insert(0, _GuardFinder())
         sys.meta_path.append(_PkgResourcesFinder())
         warnings.filterwarnings("ignore", message=".*pkg_resources is deprecated.*")
 
 
+_BACKENDS = "mmengine.visualization.vis_backend"
+
+
 class _GuardFinder:
-    """Acts at the import of `mmcv.ops`, and leaves every other import alone."""
+    """Acts at the imports of `mmcv.ops` and of mmengine's visualizer backends, and leaves every other import alone."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name != "mmcv.ops" or importlib.machinery.PathFinder.find_spec("mmcv._ext", path) is not None:
+        if name == "mmcv.ops" and importlib.machinery.PathFinder.find_spec("mmcv._ext", path) is None:
+            guard: type[_GuardLoader] = _OpsLoader
+        elif name == _BACKENDS:
+            guard = _BackendsLoader
+        else:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         if spec is not None and spec.loader is not None:
-            spec.loader = _OpsLoader(spec.loader)
+            spec.loader = guard(spec.loader)
         return spec
 
 
-# ---- guard 1: mmcv-lite. Unnecessary with a mmsegmentation after 1.2.2 that imports `mmcv.ops.point_sample` only
-# where it is used (mmseg/models/decode_heads/mask2former and losses), or with the compiled mmcv.
-
-
-class _OpsLoader(importlib.abc.Loader):
-    """Loads `mmcv.ops` with a stand-in for the missing `mmcv._ext`, which is gone again afterwards.
-
-    Left in place, it would make `mmcv.utils.check_ops_exist` raise, since it has no import specification.
-    """
+class _GuardLoader(importlib.abc.Loader):
+    """A module's own loader, with something done around it."""
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
@@ -67,6 +69,17 @@ class _OpsLoader(importlib.abc.Loader):
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
         return self._loader.create_module(spec)
+
+
+# ---- guard 1: mmcv-lite. Unnecessary with a mmsegmentation after 1.2.2 that imports `mmcv.ops.point_sample` only
+# where it is used (mmseg/models/decode_heads/mask2former and losses), or with the compiled mmcv.
+
+
+class _OpsLoader(_GuardLoader):
+    """Loads `mmcv.ops` with a stand-in for the missing `mmcv._ext`, which is gone again afterwards.
+
+    Left in place, it would make `mmcv.utils.check_ops_exist` raise, since it has no import specification.
+    """
 
     def exec_module(self, module: types.ModuleType) -> None:
         sys.modules["mmcv._ext"] = _MissingOps("mmcv._ext")
@@ -232,3 +245,27 @@ class _Distribution:
 
     def get_metadata(self, name: str) -> str:
         return self._distribution.read_text(name) or ""
+
+
+# ---- guard 4: mmengine's MLflow backend hands MLflow images whose names have no ending, which MLflow refuses at the
+# first one ("unknown file extension"). Unnecessary with a mmengine after 0.10.7 that gives them one.
+
+
+class _BackendsLoader(_GuardLoader):
+    """Loads mmengine's visualizer backends and mends MLflow's; MLflow itself is not imported."""
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        self._loader.exec_module(module)
+        _name_images_for_mlflow(module)
+
+
+def _name_images_for_mlflow(module: Any) -> None:
+    """Images get the names that mmengine's `LocalVisBackend` gives them, so that no step replaces another's."""
+    plain = module.MLflowVisBackend.add_image
+
+    @functools.wraps(plain)
+    def add_image(self: Any, name: str, image: Any, step: int = 0, **kwargs: Any) -> None:
+        known = Path(name).suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+        plain(self, name if known else f"{name}_{step}.png", image, step, **kwargs)
+
+    module.MLflowVisBackend.add_image = add_image
