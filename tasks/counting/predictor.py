@@ -20,7 +20,7 @@ from transfer.deploy import deploy as deployed_copy
 from transfer.engine.config_check import scope_of
 from transfer.engine.inference import checkpoint_meta, load_model
 
-MAX_PIXELS = 8_000_000
+MAX_PIXELS = 3_000_000
 """Larger images are predicted in tiles where the config says nothing: without tiles, memory grows with the image."""
 
 

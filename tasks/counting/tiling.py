@@ -26,9 +26,14 @@ class Tile(NamedTuple):
 
 
 def split(cells: int, tiles: int, margin: int) -> list[Tile]:
-    """Divides `cells` into `tiles` parts whose sizes differ by one at most, each with `margin` cells of context."""
+    """Divides `cells` into `tiles` parts whose sizes differ by one at most, each with `margin` cells of context.
+
+    All look at equally many cells, at the image's ends too, so that memory which one tile leaves fits the next.
+    """
     edges = [cells * i // tiles for i in range(tiles + 1)]
-    return [Tile(a, b, max(a - margin, 0), min(b + margin, cells)) for a, b in itertools.pairwise(edges)]
+    seen = min(math.ceil(cells / tiles) + 2 * margin, cells)
+    starts = [min(max(edge - margin, 0), cells - seen) for edge in edges[:-1]]
+    return [Tile(a, b, start, start + seen) for (a, b), start in zip(itertools.pairwise(edges), starts, strict=True)]
 
 
 def grid(cells_hw: tuple[int, int], stride: int, max_pixels: int | None) -> tuple[int, int]:

@@ -27,7 +27,10 @@ from transfer.engine.images import find_images, read_image, write_image
 from transfer.engine.inference import check_finite, checkpoint_meta, load_model, provenance
 from transfer.engine.outputs import Results, checked_folder, shown_path, unique_stems
 
-MASK_LOADERS = ("LoadMask", "LoadAnnotations")
+LOADERS = ("LoadPicture", "LoadImageFromFile", "LoadMask", "LoadAnnotations")
+"""Steps of a pipeline that read files, which was done already, or of which there are none."""
+MAX_PIXELS = 3_000_000
+"""Larger images are predicted at this size, and their masks enlarged: memory grows with pixels times classes."""
 
 
 def predict(
@@ -78,7 +81,7 @@ def predict(
         for done, (image, stem) in enumerate(zip(images, unique_stems(images), strict=True), start=1):
             with results.attempt(image):
                 pixels = read_image(image)
-                ids = predict_file(model, pipeline, image)
+                ids = predict_pixels(model, pipeline, pixels, where=str(image))
                 row = _write_mask(image, ids, folder / f"{stem}_mask.png", classes, palette)
                 if overlay:
                     row["overlay"] = f"{stem}_segmentation.png"
@@ -112,30 +115,39 @@ def classes_of(config: Config, meta: Mapping[str, Any], count: int) -> tuple[Seq
 
 
 def pipeline_of(config: Config) -> Compose:
-    """The config's test pipeline for images without masks; raises `UserInputError` where it has none."""
+    """The config's test pipeline behind its loaders; raises `UserInputError` where it has none."""
     if not config.get("test_dataloader"):
         raise UserInputError(f"config {config.filename}: has no 'test_dataloader', whose pipeline prepares images")
     steps = config.test_dataloader.dataset.pipeline
-    return Compose([step for step in steps if step["type"] not in MASK_LOADERS])
-
-
-def predict_file(model: torch.nn.Module, pipeline: Compose, image: str | Path) -> np.ndarray:
-    """Class ids (H, W), uint8, of one image file."""
-    return predict_entry(model, pipeline, {"img_path": str(image)}, where=str(image))
+    return Compose([step for step in steps if step["type"] not in LOADERS])
 
 
 @torch.no_grad()
-def predict_entry(model: torch.nn.Module, pipeline: Compose, entry: dict[str, Any], where: str) -> np.ndarray:
-    """Class ids (H, W), uint8, of what the pipeline's first step takes; `where` is named in errors."""
+def predict_pixels(model: torch.nn.Module, pipeline: Compose, image_HW3: np.ndarray, where: str) -> np.ndarray:
+    """Class ids (H, W), uint8, of an RGB image, predicted at `MAX_PIXELS` at most; `where` is named in errors."""
+    height, width = image_HW3.shape[:2]
+    image_BGR = np.ascontiguousarray(_bounded(image_HW3)[..., ::-1])
+    shape = image_BGR.shape[:2]
     try:
-        data = pipeline({**entry, "seg_fields": []})
+        data = pipeline({"img": image_BGR, "img_shape": shape, "ori_shape": shape, "seg_fields": []})
     except cv2.error as error:  # such as for a side of 0 pixels after resizing
         raise UserInputError(f"{where}: cannot be resized as the config's test pipeline says: too slim") from error
     batch = {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
     sample = model.test_step(batch)[0]
     if "seg_logits" in sample:
         check_finite(sample.seg_logits.data, where)
-    return sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+    ids = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+    return ids if shape == (height, width) else cv2.resize(ids, (width, height), interpolation=cv2.INTER_NEAREST)
+
+
+def _bounded(image_HW3: np.ndarray) -> np.ndarray:
+    """The image, made smaller where it has more than `MAX_PIXELS`."""
+    height, width = image_HW3.shape[:2]
+    if height * width <= MAX_PIXELS:
+        return image_HW3
+    scale = (MAX_PIXELS / (height * width)) ** 0.5
+    size = max(int(width * scale), 1), max(int(height * scale), 1)
+    return cv2.resize(image_HW3, size, interpolation=cv2.INTER_AREA)
 
 
 def truth_of(config: Config, image: Path, shape_hw: tuple[int, ...]) -> np.ndarray | None:

@@ -12,12 +12,9 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
 
-from tasks.segmentation.predict import classes_of, pipeline_of, predict_entry
+from tasks.segmentation.predict import classes_of, pipeline_of, predict_pixels
 from transfer.deploy import deploy as deployed_copy
 from transfer.engine.inference import checkpoint_meta, load_model
-
-LOADERS = ("LoadPicture", "LoadImageFromFile")
-"""Steps of a pipeline that read an image's file, of which there is none here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +59,11 @@ def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Pre
         network = load_model(config, checkpoint)
         classes, palette = classes_of(config, checkpoint_meta(checkpoint), network.decode_head.num_classes)
         pipeline = pipeline_of(config)
-    pipeline.transforms = [step for step in pipeline.transforms if type(step).__name__ not in LOADERS]
     network = deployed_copy(network) if deploy else network
     return Predictor(network, pipeline, tuple(classes), tuple(tuple(colour) for colour in palette))
 
 
 def predict_image(predictor: Predictor, image_HW3: NDArray[np.uint8]) -> Segmented:
     """Segments one RGB image; raises `RunError` where the network's output is not finite."""
-    shape = image_HW3.shape[:2]
-    image_BGR = np.ascontiguousarray(image_HW3[..., ::-1])
-    entry = {"img": image_BGR, "img_shape": shape, "ori_shape": shape}
-    mask = predict_entry(predictor.network, predictor.pipeline, entry, where="image")
+    mask = predict_pixels(predictor.network, predictor.pipeline, image_HW3, where="image")
     return Segmented(mask, predictor.classes, predictor.palette)

@@ -124,7 +124,9 @@ def test_tiles_cover_every_cell_once_within_the_budget(cells, budget):
     for parts, size in ((tall, cells[0]), (wide, cells[1])):
         assert [i for part in parts for i in range(part.start, part.stop)] == list(range(size))
         for part in parts:
-            assert part.seen_start == max(part.start - margin, 0) and part.seen_stop == min(part.stop + margin, size)
+            assert 0 <= part.seen_start <= max(part.start - margin, 0)
+            assert min(part.stop + margin, size) <= part.seen_stop <= size
+        assert len({part.seen_stop - part.seen_start for part in parts}) == 1
     largest = max((a.seen_stop - a.seen_start) * (b.seen_stop - b.seen_start) for a in tall for b in wide)
     assert largest * stride**2 <= budget
     if cells[0] * cells[1] * stride**2 <= budget:

@@ -170,3 +170,15 @@ def test_names_come_from_the_checkpoint_then_the_config_then_voc(files):
     assert classes_of(config, {}, 21)[0][15] == "person"
     names, colours = classes_of(config, {}, 30)
     assert names[29] == "class 29" and len(set(colours)) == 30 and colours[1] == (128, 0, 0)
+
+
+def test_a_large_image_is_segmented_smaller_and_its_mask_enlarged(files, monkeypatch):
+    from tasks.segmentation import predict, predictor
+
+    loaded = predictor.load(load_config("tiny.py"), "tiny.pth")
+    small = np.random.default_rng(1).integers(0, 256, (40, 56, 3), np.uint8)
+    expected = predictor.predict_image(loaded, small).mask
+    monkeypatch.setattr(predict, "MAX_PIXELS", small.shape[0] * small.shape[1])
+    found = predictor.predict_image(loaded, np.kron(small, np.ones((2, 2, 1), np.uint8))).mask
+    np.testing.assert_array_equal(found, np.kron(expected, np.ones((2, 2), np.uint8)))
+    assert len(np.unique(found)) > 1

@@ -54,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns the exit status: 2 where an input could not be predicted."""
     args = parse_args(argv)
     import transfer.engine  # noqa: F401  (guards and registries)
+    from transfer.engine.allocator import keep_freed_memory
     from transfer.engine.outputs import report_failures
     from transfer.engine.runner_setup import choose_device
     from transfer.task import get_task
@@ -62,6 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     module = get_task(model.config).part("predict")
     options = _options(args, module)
     choose_device(args.device)
+    keep_freed_memory()
     record = module.predict(model.config, model.checkpoint, model.inputs, out=args.out, **options)
     print(json.dumps(record, indent=2) if args.json else "\n".join(module.summary(record)), flush=True)
     if words := model.config.get("trained_on"):
