@@ -28,7 +28,7 @@ FEWER = (("--images 120", "--images 8"), ("--images 60", "--images 8"))
 
 ONCE = "train_cfg.max_iters=2 train_cfg.val_interval=2"
 SEARCH = " ".join(f"{part}.options.{option}" for part in ("supernet", "standalone") for option in ONCE.split())
-SMALL = "val_dataloader.dataset.pipeline.1.scale=(64,64)"
+SMALL = "'val_dataloader.dataset.pipeline.1.scale=(64,64)'"
 SHORTER = {
     "ean train sample_ean_se": ONCE,
     "ean train own_counting": f"{ONCE} train_dataloader.batch_size=2",
