@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from backbones.card import BackboneCard
 from backbones.errors import UserInputError, did_you_mean
-from backbones.files import atomic_path, locked_file
+from backbones.files import atomic_path, locked_file, remove_temporary
 from backbones.model_card import ModelCard
 from backbones.weights_file import Weights
 
@@ -163,6 +163,7 @@ class CardStore(Generic[Card]):
         folder.mkdir(parents=True, exist_ok=True)
         busy = f"{folder}: another process is registering a {self.kind} there; wait for it"
         with locked_file(folder / _LOCK, busy, wait=_WAIT_SECONDS):
+            remove_temporary(folder)
             target = self.place(card, directory)
             with _discarded_on_error(target.with_suffix(".safetensors")) as stored:
                 if make_weights is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
 import secrets
@@ -14,10 +15,16 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from filelock import FileLock, Timeout
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 from backbones.errors import RunError, UserInputError
 
 _CHUNK = 1 << 20
 _TEMPORARY = ".tmp"
+_TOKEN = "[0-9a-f]" * 8
 
 
 def sha256_file(path: str | Path) -> str:
@@ -45,10 +52,11 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
         temporary.touch(exist_ok=False)
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        with _held(temporary):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -67,14 +75,43 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
 
 def remove_temporary(folder: Path) -> None:
-    """Removes what writers that were killed left in a folder; only for whoever holds it alone."""
-    for path in folder.glob(f".*{_TEMPORARY}"):
-        path.unlink(missing_ok=True)
+    """Removes what writers that were killed left in a folder, and nothing that is still being written."""
+    for path in folder.glob(f".*.{_TOKEN}{_TEMPORARY}"):
+        with _held(path) as free:
+            if free:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    """Marks a file or folder as in use by this process until the block or the process ends; False: it is another's.
+
+    Where the system has no such marks (Windows), False.
+    """
+    if fcntl is None or path.is_symlink():
+        yield False
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free = True
+    except OSError:
+        free = False
+    try:
+        yield free
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
 def whole_folder(target: str | Path) -> Iterator[Path]:
     """Gives a new folder to write into; it becomes `target` when the block ends well, and is gone otherwise.
+
+    What a killed writer of the same folder left is removed first; if it had put the old one aside, that comes back.
 
     Args:
         target: the folder, which the new one takes the place of; those above it are made in the end.
@@ -84,6 +121,7 @@ def whole_folder(target: str | Path) -> Iterator[Path]:
     """
     target = Path(target).absolute()
     parent = next(folder for folder in target.parents if folder.is_dir())
+    _clear_up(target, parent)
     token = secrets.token_hex(4)
     new, old = (parent / f".{target.name}.{token}.{what}" for what in ("new", "old"))
     try:
@@ -93,13 +131,27 @@ def whole_folder(target: str | Path) -> Iterator[Path]:
             raise
         raise UserInputError(f"{target}: cannot be written: {error.strerror}; choose another folder") from error
     try:
-        yield new
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _swap(new, target, old)
+        with _held(new):
+            yield new
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _swap(new, target, old)
     finally:
         shutil.rmtree(new, ignore_errors=True)
         if target.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _clear_up(target: Path, parent: Path) -> None:
+    for old in parent.glob(f".{glob.escape(target.name)}.{_TOKEN}.old"):
+        with _held(old) as free, suppress(OSError):
+            if free and not target.exists():
+                old.rename(target)
+            elif free:
+                shutil.rmtree(old)
+    for new in parent.glob(f".{glob.escape(target.name)}.{_TOKEN}.new"):
+        with _held(new) as free:
+            if free:
+                shutil.rmtree(new, ignore_errors=True)
 
 
 def _swap(new: Path, target: Path, old: Path) -> None:

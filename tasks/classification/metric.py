@@ -36,6 +36,8 @@ def top_k_accuracy(ranks_N: Tensor, k: int) -> float:
 class TopKMetric(BaseMetric):
     """`top1` and `top5`, in percent of the images."""
 
+    figures = ("top1", "top5")
+
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Takes a batch of `Classifier`'s predictions; raises `RunError` where scores are not finite."""
         scores = torch.stack([sample["scores"] for sample in data_samples])

@@ -125,6 +125,10 @@ class CrowdMetric(BaseMetric):
     """
 
     default_prefix = ""
+    figures = (
+        *("mae", "mse", "nae", *(f"game{level}" for level in GAME_LEVELS), "mae_no_leak", "mse_no_leak"),
+        *("precision_*", "recall_*", "f1_*"),
+    )
 
     def __init__(
         self,

@@ -8,8 +8,6 @@ can be seen and its centre lies in the image. Image n depends on (seed, n) only.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
@@ -22,6 +20,7 @@ import cv2
 import numpy as np
 
 from backbones.errors import UserInputError
+from backbones.files import whole_folder
 from tasks.counting.layouts.shanghaitech import ShanghaiTech
 
 FEWEST, MOST = 30, 600
@@ -262,19 +261,10 @@ def write_scenes(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserInputError(f"{out}: is there already and not empty; remove it, or name another folder")
     test = min(max(1, round(images * test_share)), images - 1)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        places = [("train", n + 1) for n in range(images - test)] + [("test", n + 1) for n in range(test)]
-        with closing(_in_processes(partial(_write_one, temporary, seed), places)) as written:
-            for done, _ in enumerate(written, 1):
-                progress(done)
-        temporary.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    places = [("train", n + 1) for n in range(images - test)] + [("test", n + 1) for n in range(test)]
+    with whole_folder(out) as new, closing(_in_processes(partial(_write_one, new, seed), places)) as written:
+        for done, _ in enumerate(written, 1):
+            progress(done)
     return images - test, test
 
 

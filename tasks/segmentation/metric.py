@@ -37,6 +37,8 @@ class SegmentationMetric(IoUMetric):
             other images of the kind would give, not what another training would.
     """
 
+    figures = ("miou", "macc", "aacc")
+
     def __init__(
         self,
         ignore_index: int = 255,

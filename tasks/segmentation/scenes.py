@@ -7,8 +7,6 @@ depends on (seed, n) only.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from backbones.errors import UserInputError
+from backbones.files import whole_folder
 from tasks.segmentation.masks import voc_palette
 
 IGNORE = 255
@@ -124,16 +123,8 @@ def write_scenes(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserInputError(f"{out}: is there already and not empty; remove it, or name another folder")
     held_out = min(max(1, round(images * test_share)), images - 1)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        _write_all(temporary / "VOC2012", images, seed, held_out, progress)
-        temporary.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with whole_folder(out) as new:
+        _write_all(new / "VOC2012", images, seed, held_out, progress)
     return images - held_out, held_out
 
 

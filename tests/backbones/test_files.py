@@ -152,3 +152,32 @@ def test_a_full_disk_by_any_of_its_names(number):
 @pytest.mark.parametrize("error", [OSError(errno.EACCES, ""), ValueError(errno.ENOSPC)])
 def test_other_errors_are_no_full_disk(error):
     assert not disk_full(error)
+
+
+def test_what_is_being_written_is_not_swept_away(tmp_path):
+    with atomic_path(tmp_path / "x.bin") as temporary:
+        temporary.write_bytes(b"new")
+        remove_temporary(tmp_path)
+    assert (tmp_path / "x.bin").read_bytes() == b"new"
+
+
+def killed_in_a_folder(target, moved):
+    with whole_folder(target) as folder:
+        (folder / "half").touch()
+        if moved:
+            target.rename(target.with_name(f".{target.name}.0123abcd.old"))
+        os._exit(9)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_next_writer_of_a_folder_clears_up_after_a_killed_one(tmp_path, moved):
+    target = tmp_path / "page"
+    target.mkdir()
+    (target / "old").touch()
+    process = multiprocessing.get_context("fork").Process(target=killed_in_a_folder, args=(target, moved))
+    process.start()
+    process.join(60)
+    assert len(names(tmp_path)) == 2
+    with pytest.raises(ValueError, match="x"), whole_folder(target):
+        raise ValueError("x")
+    assert names(tmp_path) == ["page"] and names(target) == ["old"]

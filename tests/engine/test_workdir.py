@@ -48,9 +48,9 @@ def test_other_errors_leave_all(tmp_path):
 
 def test_what_a_killed_run_left_half_written_goes(tmp_path):
     folder = WorkDir(tmp_path, kept)
-    (tmp_path / ".iter_4.pth.1234.tmp").touch()
+    (tmp_path / ".iter_4.pth.0123abcd.tmp").touch()
     with folder.locked():
-        assert ".iter_4.pth.1234.tmp" not in names(tmp_path)
+        assert ".iter_4.pth.0123abcd.tmp" not in names(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 
 from backbones.errors import UserInputError
 from backbones.escaping import csv_cell, printable
+from backbones.files import remove_temporary
 from backbones.schema import write_json
 
 JSON, CSV = "predictions.json", "predictions.csv"
@@ -111,6 +112,7 @@ class Results:
 
     def _begin(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
+        remove_temporary(self.out)
         for name in (JSON, CSV):
             (self.out / name).unlink(missing_ok=True)
         if self.columns:

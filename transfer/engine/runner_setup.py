@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib.util
 import itertools
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 
-from backbones.errors import UserInputError
+from backbones.errors import UserInputError, did_you_mean
 from transfer.engine.amp import native_bfloat16
 from transfer.engine.checkpoint import bare, check_same_model
 from transfer.engine.compat import load_foreign_checkpoint, say_unhashed
@@ -181,6 +182,7 @@ def prepare(
         if config.get(key):
             config[key].setdefault("worker_init_fn", ConfigDict(type="init_worker"))
     if training:
+        _check_save_best(config)
         _resumable(config)
         if amp:
             _use_amp(config)
@@ -190,6 +192,24 @@ def prepare(
     if launcher != "none":
         _distribute(config)
     return config
+
+
+def _check_save_best(config: Config) -> None:
+    """Refuses a `save_best` that the validation will not give, as far as its metrics say what they give (`figures`)."""
+    wanted = ((config.get("default_hooks") or {}).get("checkpoint") or {}).get("save_best") or ()
+    given: Any = config.get("val_evaluator") or ()
+    evaluators = [given] if isinstance(given, Mapping) else list(given)
+    found = [one for part in evaluators for one in resolve(part.get("type"), scope_of(config))]
+    figures = [getattr(one, "figures", None) for one in found]
+    if not figures or None in figures or any(part.get("prefix") for part in evaluators):
+        return
+    names = [name for metric in figures for name in metric or ()]
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        if name != "auto" and not any(fnmatch.fnmatchcase(name, pattern) for pattern in names):
+            raise UserInputError(
+                f"config key default_hooks.checkpoint.save_best={name!r}: validation gives {', '.join(names)}; "
+                f"take one of these.{did_you_mean(name, names)}"
+            )
 
 
 def apply_seed(config: Config, seed: int | None) -> None:
