@@ -16,10 +16,9 @@ class RartsSearch(RelaxedSearch):
     thesis each with its own, because nothing is trained there), and each has batch normalisation of its own.
 
     Args:
-        objective, epochs, weight_lr, alpha_lr: see `RelaxedSearch`.
+        objective, epochs, weight_lr, alpha_lr, gamma: see `RelaxedSearch`.
         lam: weight of the training loss.
         beta: strength of the spring.
-        gamma: weight of the penalty, the mean of all soft connections; 0 searches for accuracy alone.
     """
 
     def __init__(
@@ -32,8 +31,8 @@ class RartsSearch(RelaxedSearch):
         beta: float = 1.0,
         gamma: float = 0.0,
     ) -> None:
-        super().__init__(objective, epochs, weight_lr, alpha_lr)
-        self.lam, self.beta, self.gamma = lam, beta, gamma
+        super().__init__(objective, epochs, weight_lr, alpha_lr, gamma)
+        self.lam, self.beta = lam, beta
 
     def begin(self, relaxation: Relaxation) -> Rarts:
         """The training half goes through a second network."""
@@ -48,5 +47,5 @@ class RartsSearch(RelaxedSearch):
             lam=self.lam,
             beta=self.beta,
             gamma=self.gamma,
-            penalty=lambda: relaxation.probabilities.mean(),
+            penalty=self.penalty(relaxation),
         )
