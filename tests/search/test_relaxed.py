@@ -290,6 +290,11 @@ def test_train_and_val_loader_serve_as_loaders():
     assert get_method("darts")(epochs=1).search(problem, 3, torch.Generator()).images == 16
 
 
+def test_halves_of_a_problem_without_are_refused():
+    with pytest.raises(UserInputError, match="TinyProblem does not cut its D_train in halves"):
+        get_method("rarts")(halves=True).search(TinyProblem(), 3, torch.Generator())
+
+
 # ---- latency
 
 METHODS_OF_ALL_KINDS = [("darts", {}), ("darts", {"order": 2}), ("milenas", {}), ("rarts", {"lam": 2.0})]

@@ -25,7 +25,7 @@ from transfer.search.methods._random import seeded
 from transfer.search.methods._relaxation import Loss
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective, TimeReward
-from transfer.search.problem import loaders_in, supernet_in
+from transfer.search.problem import SearchProblem, loaders_in, supernet_in
 from transfer.search.session import CANDIDATES, Session
 
 Batch = tuple[Tensor, Tensor]
@@ -128,8 +128,8 @@ class RelaxedSearch(SearchMethod):
 
     def run(self, session: Session, generator: torch.Generator) -> None:
         """Searches, then evaluates the schemes of the epochs with the least validation loss."""
-        name = type(self).__module__.rsplit(".", 1)[-1]
-        net, (train, val) = supernet_in(session.problem, name), loaders_in(session.problem, name)
+        name = self.name()
+        net, (train, val) = supernet_in(session.problem, name), self.loaders(session.problem)
         relaxation = Relaxation(net, generator)
         found: dict[ConnectionScheme, float] = {}
         with seeded(generator):  # loaders and dropout may draw from the global generator
@@ -148,6 +148,15 @@ class RelaxedSearch(SearchMethod):
         session.images = relaxation.images
         session.chosen = sorted(found, key=found.__getitem__)[: min(CANDIDATES, session.budget)]
         session.score(session.chosen)
+
+    @classmethod
+    def name(cls) -> str:
+        """What the method is called by: its file's name."""
+        return cls.__module__.rsplit(".", 1)[-1]
+
+    def loaders(self, problem: SearchProblem) -> tuple[Iterable[Batch], Iterable[Batch]]:
+        """The batches of the training loss and of the validation loss; each iteration is an epoch."""
+        return loaders_in(problem, self.name())
 
     def penalty(self, relaxation: Relaxation) -> Loss:
         """P(a), to be kept small: the expected latency, `sum of p_l LAT_l` over blocks (thesis, 3.1.4).
