@@ -3,6 +3,7 @@
 import copy
 import itertools
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -85,6 +86,33 @@ def test_lagrangian_falls_at_every_step_below_the_bounds(lam, beta):
         rarts.step(problem.train_loss, problem.val_loss)
         values.append(rarts.lagrangian(problem.train_loss, problem.val_loss).item())
     assert all(after < before for before, after in itertools.pairwise(values))
+
+
+@pytest.mark.parametrize(("lam", "beta"), PAIRS)
+def test_the_lagrangian_converges_linearly_and_as_fast_as_corollary_2_6_says(lam, beta):
+    """`L' - L* <= (1 - c4 eta^2 mu / 6) (L - L*)`, all rates eta <= 1 / (3 L); the exact rate is Gauss-Seidel's."""
+    hessian = np.array([[0, 0, 1], [0, 2 * lam, -2 * lam], [1, -2 * lam, 2 * lam]], dtype=float)  # of u, w, a
+    hessian[:2, :2] += beta * np.array([[1, -1], [-1, 1]])
+    mu, *_, greatest = np.linalg.eigvalsh(hessian)
+    assert mu > 0
+    bounds = descent_rates(greatest, lam=lam, beta=beta)
+    eta, c4 = min(*bounds, 1 / (3 * greatest)) * 0.99, 0.5 * min(1 / bound for bound in bounds)
+    problem = TwoVariables(u=-3.0, w=4.0, a=2.0)
+    rarts = problem.rarts((eta, eta, eta), lam, beta)
+    (w, u, a), values = closed_form(lam, beta), []
+    least = a * u - 2 * a + 1 + lam * (w - a) ** 2 + beta / 2 * (u - w) ** 2
+    for _ in range(400):
+        values.append(rarts.lagrangian(problem.train_loss, problem.val_loss).item() - least)
+        rarts.step(problem.train_loss, problem.val_loss)
+    assert all(after <= (1 - c4 * eta**2 * mu / 6) * before for before, after in itertools.pairwise(values))
+    step = np.eye(3)
+    for row in (1, 0, 2):
+        one = np.eye(3)
+        one[row] -= eta * hessian[row]
+        step = one @ step
+    start = np.array([-3.0 - u, 4.0 - w, 2.0 - a])
+    expected = [0.5 * x @ hessian @ x for x in (np.linalg.matrix_power(step, t) @ start for t in range(400))]
+    assert values == pytest.approx(expected, rel=1e-8)
 
 
 def test_descent_rates_with_a_penalty():
