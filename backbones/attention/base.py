@@ -72,11 +72,10 @@ class Attention(nn.Module):
             shortcut_NCHW: identity or projection, of the same shape.
             state: see `State`; None at the first connected block of a stage.
             weight: scalar in [0, 1], the soft connection of DARTS and RARTS:
-                `shortcut + (weight * gate + 1 - weight) * residual`. None is a hard connection.
+                `shortcut + (weight * gate + 1 - weight) * residual`, and the same share of the state's advance. None is
+                a hard connection, and so is 1; 0 is none.
         """
-        gate, state = self.gate(residual_NCHW, state)
-        if weight is not None:
-            gate = weight * gate + (1 - weight)
+        gate, state = self._connected(residual_NCHW, state, weight)
         return gated_add(shortcut_NCHW, gate, residual_NCHW), state
 
     def forward(
@@ -85,10 +84,24 @@ class Attention(nn.Module):
         """The same as `merge`; without a shortcut the recalibrated residual alone, neither added nor activated."""
         if shortcut_NCHW is not None:
             return self.merge(residual_NCHW, shortcut_NCHW, state, weight)
-        gate, state = self.gate(residual_NCHW, state)
-        if weight is not None:
-            gate = weight * gate + (1 - weight)
+        gate, state = self._connected(residual_NCHW, state, weight)
         return gate.to(residual_NCHW.dtype) * residual_NCHW, state
+
+    def _connected(self, residual_NCHW: Tensor, state: State, weight: Tensor | None) -> tuple[Tensor, State]:
+        """`gate`, mixed by a soft connection with what a block without one has: a gate of 1 and the state as it was."""
+        gate, advanced = self.gate(residual_NCHW, state)
+        if weight is None:
+            return gate, advanced
+        return weight * gate + (1 - weight), _between(state, advanced, weight)
+
+
+def _between(before: State, after: State, weight: Tensor) -> State:
+    """`weight * after + (1 - weight) * before`; None before stands for zeros."""
+    if after is None:
+        return None
+    if before is None:
+        return weight * after[0], weight * after[1]
+    return weight * after[0] + (1 - weight) * before[0], weight * after[1] + (1 - weight) * before[1]
 
 
 class _GateOfMean(nn.Module):

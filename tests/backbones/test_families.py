@@ -208,8 +208,9 @@ def test_a_sam_masks_the_residual_and_nothing_is_activated_behind_it(sam, args):
         assert net(x)[0].min() < 0
 
 
-def test_soft_connections_of_zero_and_one_are_the_scheme():
-    net = shake(network("preresnet20", attention="se", scheme="10.01.11", supernet=True, num_classes=3)).double()
+@pytest.mark.parametrize("sam", ["se", "dia"])
+def test_soft_connections_of_zero_and_one_are_the_scheme(sam):
+    net = shake(network("preresnet20", attention=sam, scheme="10.01.11", supernet=True, num_classes=3)).double()
     x = images("preresnet20").double()
     with torch.no_grad():
         hard = net(x)

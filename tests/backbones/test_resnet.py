@@ -6,6 +6,7 @@ import torchvision
 from torch import nn
 
 from backbones.arch import ARCHITECTURES, family_of
+from backbones.attention.dia import DIA
 from backbones.errors import UserInputError
 from backbones.resnet import AttentionResNet
 from backbones.scheme import ConnectionScheme
@@ -136,6 +137,28 @@ def test_soft_weights_meet_the_hard_connection_at_one_and_plain_at_zero(attentio
     weights = torch.full((6,), 0.5, requires_grad=True)
     supernet(x, weights)[0].sum().backward()
     assert (weights.grad != 0).all()
+
+
+@pytest.mark.parametrize("attention", sorted(SAMS))
+@pytest.mark.parametrize("scheme", ["1011.0110.1001", "0001.0101.0000"])
+def test_soft_weights_of_zero_and_one_are_the_scheme_and_its_state_too(attention, scheme):
+    supernet = net(attention, arch="resnet38", supernet=True, scheme=scheme).double().eval()
+    soft = torch.tensor(supernet.scheme.bits, dtype=torch.float64)
+    x = pictures().double()
+    with torch.no_grad():
+        torch.testing.assert_close(supernet(x, soft)[0], supernet(x)[0], rtol=0, atol=1e-12)
+
+
+def test_a_soft_connection_advances_the_state_of_dia_by_its_share():
+    torch.manual_seed(0)
+    cell, x = DIA(8).double(), torch.randn(3, 8, 4, 4, dtype=torch.float64)
+    before = (torch.rand(3, 8, dtype=torch.float64), torch.rand(3, 8, dtype=torch.float64))
+    full = cell.gate(x, before)[1]
+    _, state = cell(x, x, before, torch.tensor(0.3, dtype=torch.float64))
+    for old, new, found in zip(before, full, state, strict=True):
+        torch.testing.assert_close(found, old + 0.3 * (new - old), rtol=0, atol=1e-12)
+    _, first = cell(x, x, None, torch.tensor(0.3, dtype=torch.float64))
+    torch.testing.assert_close(first[1], 0.3 * cell.gate(x)[1][1], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("attention", [None, *sorted(SAMS)])

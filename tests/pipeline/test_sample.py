@@ -1,6 +1,7 @@
 """Samples of schemes: how they are picked, and that nothing is trained twice."""
 
 import json
+import math
 import sys
 
 import pytest
@@ -50,6 +51,29 @@ def test_schemes_by_name_by_file_and_by_chance(tmp_path):
         sample.given([str(tmp_path / "list.txt")], DEPTHS)
     assert len(sample.drawn(64, 0, DEPTHS)) == 64
     assert list(sample.drawn(5, 0, DEPTHS)) == list(sample.drawn(5, 0, DEPTHS)) != list(sample.drawn(5, 1, DEPTHS))
+
+
+@pytest.mark.parametrize(("ratio", "connected"), [(0.0, 0), (0.5, 3), (0.3, 2), (1.0, 6)])
+def test_schemes_at_a_ratio_have_it_and_any_may_come(ratio, connected):
+    most = math.comb(6, connected)
+    assert len(sample.drawn_at(most, 0, ratio, (2, 2, 2))) == most
+    picked = sample.drawn_at(1, 3, ratio, (2, 2, 2))
+    assert all(scheme.connected == connected for scheme in picked)
+    assert picked == sample.drawn_at(1, 3, ratio, (2, 2, 2))
+    with pytest.raises(UserInputError, match=f"expected 1 to {most} schemes"):
+        sample.drawn_at(most + 1, 0, ratio, (2, 2, 2))
+
+
+def test_blocks_are_connected_equally_often_at_a_ratio():
+    schemes = [next(iter(sample.drawn_at(1, seed, 1 / 3, (2, 2, 2)))) for seed in range(600)]
+    shares = [sum(scheme.bits[block] for scheme in schemes) / 600 for block in range(6)]
+    assert shares == pytest.approx([1 / 3] * 6, abs=4 * (2 / 9 / 600) ** 0.5)
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1.1, float("nan")])
+def test_a_ratio_that_is_none_is_refused(ratio):
+    with pytest.raises(UserInputError, match="expected a ratio from 0 to 1 last"):
+        sample.drawn_at(1, 0, ratio, (2, 2, 2))
 
 
 def test_a_sample_that_was_stopped_goes_on(written, tmp_path, monkeypatch):

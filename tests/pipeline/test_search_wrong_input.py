@@ -121,6 +121,7 @@ def test_no_budget_by_option(search, log):
         ({"search__objective": 2}, "key 'search.objective' is 2, expected an object"),
         ({"search__args": {"beta": "half"}}, "search.args={'beta': 'half'} do not fit method 'random'"),
         ({"search__args": {"beta": 1.5}}, "beta=1.5, expected a probability"),
+        ({"search__method": "darts", "search__args": {"gamma": -1}}, "gamma=-1: expected 0 or more"),
         ({"search__seed": -1}, "key 'search.seed' is -1, expected a whole number of at least 0"),
         ({"standalone": {"config": "nothing.py"}}, "nothing.py' does not exist"),
         ({"standalone": {"config": f"{ROOT}/configs/standalone/digits_resnet38.py", "options": {"x.y": 1}}}, "x.y"),

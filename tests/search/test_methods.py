@@ -129,6 +129,36 @@ def test_a_batch_beyond_the_budget_is_evaluated_as_far_as_it_goes(table):
     assert [record.scheme for record in result.log] == list(all_schemes(DEPTHS))[:10]
 
 
+STEPPING = [("ean", {"variant": "paper"}), ("ean", {"variant": "authors"}), ("enas", {"learning_rate": 0.05})]
+
+
+@pytest.mark.parametrize(("name", "args"), STEPPING)
+def test_steps_are_counted_whatever_they_draw(name, args):
+    """T = 500 steps of 16 schemes: far more than 200 in a row without a new one, at which a search else ends."""
+    problem = PlantedLandscape((2, 2))
+    counted = get_method(name)(steps=500, **args).search(problem, 16, generator())
+    until_converged = get_method(name)(**args).search(problem, 16, generator())
+    assert [step["step"] for step in counted.trace] == list(range(500))
+    seen, last_new = set(), 0
+    for place, step in enumerate(counted.trace):
+        if not seen.issuperset(step["schemes"]):
+            seen, last_new = seen | set(step["schemes"]), place
+    assert len(until_converged.trace) == last_new + 1 + 200 < 500
+    assert until_converged.trace == counted.trace[: len(until_converged.trace)]
+
+
+def test_the_budget_caps_the_steps():
+    result = get_method("ean")(variant="paper", steps=300).search(PlantedLandscape((6, 6)), 5, generator())
+    assert len(result.log) == 5 and len(result.trace) < 300
+
+
+@pytest.mark.parametrize("name", ["ean", "enas"])
+@pytest.mark.parametrize("steps", [0, -1, 1.5, True, "many"])
+def test_steps_that_are_none_are_refused(name, steps):
+    with pytest.raises(UserInputError, match=r"steps=.*: expected a whole number of at least 1"):
+        get_method(name)(steps=steps)
+
+
 def test_get_method():
     assert get_method() is get_method(DEFAULT_METHOD)
     with pytest.raises(UserInputError, match="Did you mean 'evolution'"):

@@ -3,19 +3,18 @@
 import copy
 import itertools
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny_supernet import TinyProblem
 from torch.optim import SGD
 
 from backbones.errors import UserInputError
-from backbones.resnet import AttentionResNet
-from backbones.scheme import ConnectionScheme
 from transfer.search.known_problems import PlantedLandscape
 from transfer.search.methods import get_method
 from transfer.search.methods._gradient import Relaxation
 from transfer.search.methods._relaxation import Darts, MiLeNas, Rarts, descent_rates, gradients, mixed_product, moved
-from transfer.search.problem import Evaluation
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +83,33 @@ def test_lagrangian_falls_at_every_step_below_the_bounds(lam, beta):
         rarts.step(problem.train_loss, problem.val_loss)
         values.append(rarts.lagrangian(problem.train_loss, problem.val_loss).item())
     assert all(after < before for before, after in itertools.pairwise(values))
+
+
+@pytest.mark.parametrize(("lam", "beta"), PAIRS)
+def test_the_lagrangian_converges_linearly_and_as_fast_as_corollary_2_6_says(lam, beta):
+    """`L' - L* <= (1 - c4 eta^2 mu / 6) (L - L*)`, all rates eta <= 1 / (3 L); the exact rate is Gauss-Seidel's."""
+    hessian = np.array([[0, 0, 1], [0, 2 * lam, -2 * lam], [1, -2 * lam, 2 * lam]], dtype=float)  # of u, w, a
+    hessian[:2, :2] += beta * np.array([[1, -1], [-1, 1]])
+    mu, *_, greatest = np.linalg.eigvalsh(hessian)
+    assert mu > 0
+    bounds = descent_rates(greatest, lam=lam, beta=beta)
+    eta, c4 = min(*bounds, 1 / (3 * greatest)) * 0.99, 0.5 * min(1 / bound for bound in bounds)
+    problem = TwoVariables(u=-3.0, w=4.0, a=2.0)
+    rarts = problem.rarts((eta, eta, eta), lam, beta)
+    (w, u, a), values = closed_form(lam, beta), []
+    least = a * u - 2 * a + 1 + lam * (w - a) ** 2 + beta / 2 * (u - w) ** 2
+    for _ in range(400):
+        values.append(rarts.lagrangian(problem.train_loss, problem.val_loss).item() - least)
+        rarts.step(problem.train_loss, problem.val_loss)
+    assert all(after <= (1 - c4 * eta**2 * mu / 6) * before for before, after in itertools.pairwise(values))
+    step = np.eye(3)
+    for row in (1, 0, 2):
+        one = np.eye(3)
+        one[row] -= eta * hessian[row]
+        step = one @ step
+    start = np.array([-3.0 - u, 4.0 - w, 2.0 - a])
+    expected = [0.5 * x @ hessian @ x for x in (np.linalg.matrix_power(step, t) @ start for t in range(400))]
+    assert values == pytest.approx(expected, rel=1e-8)
 
 
 def test_descent_rates_with_a_penalty():
@@ -197,30 +223,6 @@ def test_gradients_of_what_a_loss_ignores_are_zero():
 # ---- supernets
 
 
-class TinyProblem:
-    """A small supernet with random images."""
-
-    def __init__(self, sharing="block", attention="se"):
-        torch.manual_seed(0)
-        self.supernet = AttentionResNet(
-            "resnet20_basic", attention=attention, sharing=sharing, supernet=True, num_classes=4, strides=(2, 2, 2)
-        )
-        self.depths = self.supernet.arch.depths
-        batches = [(torch.randn(4, 3, 8, 8), torch.arange(4)) for _ in range(4)]
-        self.loaders = (batches[:2], batches[2:])
-
-    @torch.no_grad()
-    def evaluate(self, schemes):
-        net, (images, labels) = self.supernet.eval(), self.loaders[1][0]
-        found = []
-        for scheme in schemes:
-            net.scheme = scheme
-            loss = F.cross_entropy(net(images), labels).item()
-            found.append(Evaluation(100 * (net(images).argmax(1) == labels).float().mean().item(), loss, 4))
-        net.scheme = ConnectionScheme.full(self.depths)
-        return found
-
-
 @pytest.mark.parametrize(
     ("name", "args", "passes"),
     [("darts", {}, 2), ("darts", {"order": 2}, 5), ("milenas", {}, 3), ("rarts", {"gamma": 0.1}, 4)],
@@ -287,6 +289,11 @@ def test_train_and_val_loader_serve_as_loaders():
     problem.evaluate = PlantedLandscape(problem.depths).evaluate
     del problem.loaders
     assert get_method("darts")(epochs=1).search(problem, 3, torch.Generator()).images == 16
+
+
+def test_halves_of_a_problem_without_are_refused():
+    with pytest.raises(UserInputError, match="TinyProblem does not cut its D_train in halves"):
+        get_method("rarts")(halves=True).search(TinyProblem(), 3, torch.Generator())
 
 
 # ---- pruning

@@ -16,6 +16,7 @@ from backbones.errors import UserInputError
 from backbones.scheme import ConnectionScheme
 from transfer.engine.config_check import load_config
 from transfer.engine.training import train
+from transfer.search.methods import get_method
 from transfer.search.problem import SearchProblem, loaders_in, supernet_in
 from transfer.search.supernet import Batches, SupernetHook, SupernetProblem, schemes_at
 
@@ -249,6 +250,35 @@ def test_problem_gives_gradient_methods_their_loaders(trained):
     weight = torch.full((12,), 0.5, requires_grad=True)
     problem.supernet(images, weight).logsumexp(1).sum().backward()
     assert weight.grad.abs().min() > 0
+
+
+def test_halves_are_two_fixed_parts_of_d_train_augmented_anew_each_epoch(trained):
+    problem = SupernetProblem(*trained, seed=3)
+    whole = problem.train_loader
+    items = {i: whole._loader.dataset[i]["labels"] for i in range(whole.images)}
+    halves = problem.halves
+    places = [set(half.sampler.places) for half in halves]
+    assert not places[0] & places[1] and len(places[0]) == len(places[1]) == whole.images // 2
+    assert places[0] | places[1] == set(items)
+    for half, own in zip(halves, places, strict=True):
+        epochs = [list(half) for _ in range(2)]
+        labels = [torch.cat([labels for _, labels in epoch]).tolist() for epoch in epochs]
+        assert all(
+            len(epoch) == 48 and set(epoch) < {int(items[i]) for i in own} for epoch in labels
+        )  # of 50, by fours
+        assert labels[0] != labels[1]
+        by_label = [{int(n): x for xs, ns in epoch for x, n in zip(xs, ns, strict=True)} for epoch in epochs]
+        assert any(not torch.equal(x, by_label[1][n]) for n, x in by_label[0].items() if n in by_label[1])
+    again = SupernetProblem(*trained, seed=3).halves
+    assert [half.sampler.places for half in again] == [half.sampler.places for half in halves]
+
+
+def test_rarts_on_halves_does_not_look_at_d_val_until_the_end(trained, monkeypatch):
+    problem = SupernetProblem(*trained)
+    monkeypatch.setattr(SupernetProblem, "val_loader", property(lambda self: pytest.fail("D_val was looked at")))
+    result = get_method("rarts")(epochs=1, halves=True).search(problem, 3, torch.Generator().manual_seed(0))
+    assert result.images == 4 * 48  # two gradients of each network, 12 batches of 4 of the 50 images
+    assert result.best.evaluation.n == 6
 
 
 def test_problem_refuses_what_does_not_fit(trained, cifar, tmp_path):

@@ -121,7 +121,7 @@ def draw_violins(
     """
     with panel(path, (max(7.0, 0.55 * len(groups) + 1.5), 4.2)) as axes:
         for place, group in enumerate(groups):
-            _violin(axes, place, group.accuracies)
+            violin(axes, place, group.accuracies)
         if full is not None:
             axes.axhline(full, color=BLACK, linestyle=":", label=f"every block connected ({full:.2f} %)")
         if plain is not None:
@@ -133,7 +133,8 @@ def draw_violins(
         axes.set(xlabel=f"{what} (n schemes)", ylabel="accuracy by the supernet (%)", xlim=(-0.7, len(groups) - 0.3))
 
 
-def _violin(axes: Axes, place: int, accuracies: np.ndarray) -> None:
+def violin(axes: Axes, place: int, accuracies: np.ndarray) -> None:
+    """The distribution of values (n,) at a place of the horizontal axis; few or equal ones as points."""
     if len(accuracies) >= LEAST_FOR_VIOLIN and np.ptp(accuracies) > 0:
         parts = axes.violinplot(accuracies, [place], widths=0.8, showextrema=False)
         # matplotlib's stub says that each part is one collection; the bodies are a list of them.

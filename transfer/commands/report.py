@@ -1,4 +1,4 @@
-"""Writes a page on what was done: a finished search, supernets as a whole, what is registered, the papers' tables."""
+"""Writes a page: on a finished search, supernets, gradient methods, what is registered, the papers' tables."""
 
 from __future__ import annotations
 
@@ -29,6 +29,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for name, what, explained in inputs:
         study.add_argument(name, nargs="+", action="extend", default=[], metavar=what, help=explained)
     study.set_defaults(run=run_study)
+    relaxed = commands.add_parser(
+        "relaxed",
+        help="DARTS and RARTS on a model of two variables",
+        description="Writes relaxed.md: trajectories on the thesis's solvable model, with a picture and a table.",
+    )
+    relaxed.add_argument("--out", required=True, metavar="FOLDER", help="folder of the page")
+    relaxed.set_defaults(run=run_relaxed)
     for name, what, run in (
         ("zoo", "table of everything that is registered", run_zoo),
         ("papers", "the papers' tables beside ours", run_papers),
@@ -53,6 +60,14 @@ def run_study(args: argparse.Namespace) -> int:
 
     page = write_study(args.out, tables=args.tables, searches=args.searches, standalone=args.standalone)
     print(f"wrote {page}")
+    return 0
+
+
+def run_relaxed(args: argparse.Namespace) -> int:
+    """The page on gradient methods."""
+    from transfer.analysis.relaxed import write_relaxed
+
+    print(f"wrote {write_relaxed(args.out)}")
     return 0
 
 

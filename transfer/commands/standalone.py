@@ -27,6 +27,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--random", nargs=2, type=int, action="append", default=[], metavar=("N", "SEED"), help="N schemes by chance"
     )
+    parser.add_argument(
+        "--random-at", nargs=3, action="append", default=[], metavar=("N", "SEED", "RATIO"),
+        help="N schemes by chance with this share of the blocks connected",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, help="of the trainings (default: the config's)")
     parser.add_argument("--amp", action="store_true", help="mixed precision")
     add_engine(parser)
@@ -60,7 +64,13 @@ def main(argv: list[str] | None = None) -> int:
         picked = picked | sample.spread(table, int(number), depths)
     for number, seed in args.random:
         picked = picked | sample.drawn(number, seed, depths)
+    for words in args.random_at:
+        try:
+            number, seed, ratio = int(words[0]), int(words[1]), float(words[2])
+        except ValueError:
+            raise UserInputError(f"--random-at {' '.join(words)}: expected two whole numbers and a ratio") from None
+        picked = picked | sample.drawn_at(number, seed, ratio, depths)
     if not picked:
-        raise UserInputError("no scheme to train: name some by --schemes, --spread or --random")
+        raise UserInputError("no scheme to train: name some by --schemes, --spread, --random or --random-at")
     engine = get_engine(args.engine, args.workers)
     return sample.train_sample(config, picked, args.work_dir, amp=args.amp, engine=engine)

@@ -6,6 +6,7 @@ WORK_DIR/standalone.json         results, as a search's own: the runs are called
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,32 @@ def drawn(number: int, seed: int, depths: Sequence[int]) -> Picked:
     generator, picked = torch.Generator().manual_seed(seed), Picked()
     while len(picked) < number:
         picked.setdefault(ConnectionScheme.random(depths, 0.5, generator), f"random, seed {seed}")
+    return picked
+
+
+def drawn_at(number: int, seed: int, ratio: float, depths: Sequence[int]) -> Picked:
+    """Distinct schemes of one connection ratio (LTH4SA, Fig. 2), each as likely as any other of it.
+
+    Args:
+        number: how many.
+        seed: of what is drawn.
+        ratio: share of connected blocks, 0 to 1; rounded to whole blocks.
+        depths: blocks of each stage.
+
+    Raises:
+        UserInputError: no ratio, or more schemes than there are of it.
+    """
+    what, blocks = f"--random-at {number} {seed} {ratio:g}", sum(depths)
+    if not 0 <= ratio <= 1:
+        raise UserInputError(f"{what}: expected a ratio from 0 to 1 last")
+    connected = round(ratio * blocks)
+    _check_number(number, math.comb(blocks, connected), what)
+    generator, picked = torch.Generator().manual_seed(seed), Picked()
+    while len(picked) < number:
+        bits = torch.zeros(blocks, dtype=torch.int)
+        bits[torch.randperm(blocks, generator=generator)[:connected]] = 1
+        how = f"random, {connected} of {blocks} connected, seed {seed}"
+        picked.setdefault(ConnectionScheme.from_bits(bits.tolist(), tuple(depths)), how)
     return picked
 
 

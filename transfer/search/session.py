@@ -65,6 +65,8 @@ class Session:
         objective: the value of a scheme.
         records: the distinct schemes so far, in the order of their first request.
         chosen, front, trace, images: see `SearchResult`; methods fill them.
+        patience: requests in a row without a new scheme, after which the search ends; a method that counts its own
+            steps has none (`math.inf`).
     """
 
     problem: SearchProblem
@@ -75,6 +77,7 @@ class Session:
     front: list[FrontPoint] = field(default_factory=list)
     trace: list[dict[str, Any]] = field(default_factory=list)
     images: int = 0
+    patience: float = PATIENCE
 
     def __post_init__(self) -> None:
         if isinstance(self.budget, bool) or not isinstance(self.budget, int) or self.budget < 1:
@@ -101,7 +104,7 @@ class Session:
             for scheme, evaluation in zip(affordable, self.problem.evaluate(affordable), strict=True):
                 self.records[scheme] = Record(scheme, evaluation, self.objective(evaluation, scheme))
         self._repeats = 0 if new else self._repeats + 1
-        if len(affordable) < len(new) or self._repeats >= PATIENCE:
+        if len(affordable) < len(new) or self._repeats >= self.patience:
             raise SearchOver
         return [self.records[scheme] for scheme in schemes]
 

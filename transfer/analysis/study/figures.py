@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from transfer.analysis import figures
 from transfer.analysis.figures import STYLES, plot_p_bar
-from transfer.analysis.tickets import Convergence
+from transfer.analysis.tickets import Convergence, RatioGroup
 from transfer.engine.figure import BLACK, BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
@@ -46,6 +46,18 @@ def draw_rankings(path: str | Path, panels: Sequence[Scatter]) -> None:
                 colour = ORANGE if marker == "s" else BLACK
                 axes.plot(panel.x[place], panel.y[place], marker, color=colour, markersize=7, label=name)
             axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
+
+
+def draw_ratios(path: str | Path, panels: Mapping[str, Sequence[RatioGroup]]) -> None:
+    """Distributions over connection ratios (LTH4SA, Fig. 2), a pair of axes for each quantity, by its name."""
+    with figures.panels(path, (5.5 * len(panels), 4.2), len(panels)) as row:
+        for axes, (quantity, groups) in zip(row, panels.items(), strict=True):
+            for place, group in enumerate(groups):
+                figures.violin(axes, place, group.accuracies)
+            axes.set_xticks(range(len(groups)), [group.label for group in groups])
+            axes.tick_params(axis="x", labelsize="small")
+            what = "connected blocks" if all(group.label.isdigit() for group in groups) else "connection ratio"
+            axes.set(xlabel=what, ylabel=quantity, xlim=(-0.7, len(groups) - 0.3))
 
 
 class Predicted(NamedTuple):

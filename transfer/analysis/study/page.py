@@ -9,6 +9,7 @@ from backbones.files import sha256_file
 from transfer.analysis.page import refuse_other_files, write_sections
 from transfer.analysis.study.inputs import Inputs
 from transfer.analysis.study.rankings import rankings_section, tables_section
+from transfer.analysis.study.ratios import ratios_section
 from transfer.analysis.study.searches import exploration_section, schemes_section, time_section, top_section
 from transfer.analysis.study.standalone import distribution_section, prediction_section
 from transfer.measure.markdown import code, table
@@ -16,7 +17,7 @@ from transfer.pipeline.artefacts import SEARCH, STANDALONE
 from transfer.search.log import LOG_NAME
 
 PAGE = "study.md"
-FIGURES = ("ranking_*.png", "prediction_*.png", "distribution.png", "exploration.png")
+FIGURES = ("ranking_*.png", "prediction_*.png", "distribution.png", "exploration.png", "ratios_*.png")
 
 Section = Callable[[Inputs, Path], list[str]]
 
@@ -58,6 +59,7 @@ def _made_from(inputs: Inputs, folder: Path) -> list[str]:
 SECTIONS: Mapping[str, Section] = {
     "Tables of all schemes": tables_section,
     "Agreement of rankings": rankings_section,
+    "Accuracy, parameters and time over connection ratios (LTH4SA, Fig. 2)": ratios_section,
     "Rankings against training from scratch": prediction_section,
     "Place of what was found (LTH4SA, Table I, top 5 %)": top_section,
     "Random and searched schemes from scratch (EAN, Fig. 4)": distribution_section,

@@ -24,8 +24,8 @@ from backbones.scheme import ConnectionScheme
 from transfer.search.methods._random import seeded
 from transfer.search.methods._relaxation import Loss
 from transfer.search.methods.base import SearchMethod
-from transfer.search.objective import Objective
-from transfer.search.problem import loaders_in, supernet_in
+from transfer.search.objective import Objective, TimeReward
+from transfer.search.problem import SearchProblem, loaders_in, supernet_in
 from transfer.search.session import CANDIDATES, Session
 
 Batch = tuple[Tensor, Tensor]
@@ -95,11 +95,14 @@ class RelaxedSearch(SearchMethod):
     """Trains the supernet's weights together with soft connections.
 
     Args:
-        objective: only for the value of the evaluated schemes; the gradient follows the losses.
+        objective: for the value of the evaluated schemes; the gradient follows the losses, and the penalty.
         epochs: epochs of D_train; DARTS and RARTS take 50 from scratch, here the supernet is trained already.
         weight_lr: SGD's learning rate for weights, momentum 0.9, weight decay 3e-4 (DARTS; the rate of 0.025 there is
             for weights from scratch).
-        alpha_lr: Adam's learning rate for the architecture, betas (0.5, 0.999), weight decay 1e-3 (DARTS).
+        alpha_lr: Adam's learning rate for the architecture; the default 3e-3 is ours, ten times that of DARTS and of
+            RARTS (3e-4), for a fifth of their epochs. Betas (0.5, 0.999) and weight decay 1e-3 are DARTS's.
+        gamma: weight of the penalty (see `penalty`) beside the losses, which are in nats, in the step of the
+            architecture; at least 0. 0, the default, searches for accuracy alone, whatever the objective.
     """
 
     needs_supernet: ClassVar[bool] = True
@@ -110,11 +113,14 @@ class RelaxedSearch(SearchMethod):
         epochs: int = 10,
         weight_lr: float = 0.0025,
         alpha_lr: float = 3e-3,
+        gamma: float = 0.0,
     ) -> None:
         super().__init__(objective)
         if epochs < 1:
             raise UserInputError(f"epochs={epochs}: expected at least 1")
-        self.epochs, self.weight_lr, self.alpha_lr = epochs, weight_lr, alpha_lr
+        if not 0 <= gamma < math.inf:
+            raise UserInputError(f"gamma={gamma}: expected 0 or more, the weight of the penalty")
+        self.epochs, self.weight_lr, self.alpha_lr, self.gamma = epochs, weight_lr, alpha_lr, gamma
 
     def begin(self, relaxation: Relaxation) -> Stepper:
         """Builds the optimiser of a search."""
@@ -122,8 +128,8 @@ class RelaxedSearch(SearchMethod):
 
     def run(self, session: Session, generator: torch.Generator) -> None:
         """Searches, then evaluates the schemes of the epochs with the least validation loss."""
-        name = type(self).__module__.rsplit(".", 1)[-1]
-        net, (train, val) = supernet_in(session.problem, name), loaders_in(session.problem, name)
+        name = self.name()
+        net, (train, val) = supernet_in(session.problem, name), self.loaders(session.problem)
         relaxation = Relaxation(net, generator)
         found: dict[ConnectionScheme, float] = {}
         with seeded(generator):  # loaders and dropout may draw from the global generator
@@ -142,6 +148,29 @@ class RelaxedSearch(SearchMethod):
         session.images = relaxation.images
         session.chosen = sorted(found, key=found.__getitem__)[: min(CANDIDATES, session.budget)]
         session.score(session.chosen)
+
+    @classmethod
+    def name(cls) -> str:
+        """What the method is called by: its file's name."""
+        return cls.__module__.rsplit(".", 1)[-1]
+
+    def loaders(self, problem: SearchProblem) -> tuple[Iterable[Batch], Iterable[Batch]]:
+        """The batches of the training loss and of the validation loss; each iteration is an epoch."""
+        return loaders_in(problem, self.name())
+
+    def penalty(self, relaxation: Relaxation) -> Loss:
+        """P(a), to be kept small: the expected latency, `sum of p_l LAT_l` over blocks (thesis, 3.1.4).
+
+        LAT_l is the measured increment of connecting block l alone, in percent of the plain network's time. Where the
+        objective has no measured time, P is the mean of the soft connections p_l.
+        """
+        objective = self.objective
+        if not isinstance(objective, TimeReward):
+            return lambda: relaxation.probabilities.mean()
+        latencies, blocks = relaxation.alphas.new_tensor(objective.per_block), len(relaxation.alphas)
+        if len(latencies) != blocks:
+            raise UserInputError(f"latencies of {len(latencies)} blocks, expected {blocks}, one a block")
+        return lambda: relaxation.probabilities @ latencies
 
     def weight_optimizer(self, net: AttentionResNet) -> torch.optim.Optimizer:
         """Of the weights of `net`."""

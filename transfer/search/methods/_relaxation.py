@@ -32,6 +32,7 @@ class Darts:
         weight_optimizer: of `weights`. The second order takes learning rate, momentum and weight decay from it.
         alpha_optimizer: of `alphas`.
         second_order: look ahead.
+        gamma, penalty: as in `Rarts`.
     """
 
     def __init__(
@@ -42,14 +43,19 @@ class Darts:
         alpha_optimizer: Optimizer,
         *,
         second_order: bool = False,
+        gamma: float = 0.0,
+        penalty: Loss | None = None,
     ) -> None:
         self.weights, self.alphas = list(weights), list(alphas)
         self.weight_optimizer, self.alpha_optimizer = weight_optimizer, alpha_optimizer
-        self.second_order = second_order
+        self.second_order, self.gamma, self.penalty = second_order, gamma, penalty
 
     def step(self, train_loss: Loss, val_loss: Loss) -> None:
         """One step of the architecture, then one of the weights."""
         found = self._ahead(train_loss, val_loss) if self.second_order else gradients(val_loss(), self.alphas)
+        if self.penalty is not None:
+            penalised = gradients(self.gamma * self.penalty(), self.alphas)
+            found = [of_loss + of_penalty for of_loss, of_penalty in zip(found, penalised, strict=True)]
         apply(self.alpha_optimizer, self.alphas, found)
         apply(self.weight_optimizer, self.weights, gradients(train_loss(), self.weights))
 
@@ -80,6 +86,7 @@ class MiLeNas:
     Args:
         weights, alphas, weight_optimizer, alpha_optimizer: as in `Darts`.
         val_weight: lambda, weight of the validation loss in `train + lambda * validation`.
+        gamma, penalty: as in `Rarts`.
     """
 
     def __init__(
@@ -90,15 +97,18 @@ class MiLeNas:
         alpha_optimizer: Optimizer,
         *,
         val_weight: float = 1.0,
+        gamma: float = 0.0,
+        penalty: Loss | None = None,
     ) -> None:
         self.weights, self.alphas = list(weights), list(alphas)
         self.weight_optimizer, self.alpha_optimizer = weight_optimizer, alpha_optimizer
-        self.val_weight = val_weight
+        self.val_weight, self.gamma, self.penalty = val_weight, gamma, penalty
 
     def step(self, train_loss: Loss, val_loss: Loss) -> None:
         """One step of the weights, then one of the architecture at the new weights."""
         apply(self.weight_optimizer, self.weights, gradients(train_loss(), self.weights))
-        apply(self.alpha_optimizer, self.alphas, gradients(train_loss() + self.val_weight * val_loss(), self.alphas))
+        loss = train_loss() + self.val_weight * val_loss() + weighted(self.gamma, self.penalty)
+        apply(self.alpha_optimizer, self.alphas, gradients(loss, self.alphas))
 
 
 class Rarts:
@@ -148,7 +158,7 @@ class Rarts:
         apply(self.train_optimizer, self.train_weights, self._pulled(found, self.train_weights, self.val_weights))
         found = gradients(val_loss(), self.val_weights)
         apply(self.val_optimizer, self.val_weights, self._pulled(found, self.val_weights, self.train_weights))
-        loss = val_loss() + self.lam * train_loss() + self._penalty()
+        loss = val_loss() + self.lam * train_loss() + weighted(self.gamma, self.penalty)
         apply(self.alpha_optimizer, self.alphas, gradients(loss, self.alphas))
 
     @torch.no_grad()
@@ -156,10 +166,7 @@ class Rarts:
         """Its present value."""
         pairs = zip(self.val_weights, self.train_weights, strict=True)
         distance = sum((u - w).square().sum() for u, w in pairs)
-        return val_loss() + self.lam * train_loss() + self.beta / 2 * distance + self._penalty()
-
-    def _penalty(self) -> Tensor | float:
-        return self.gamma * self.penalty() if self.penalty is not None else 0.0
+        return val_loss() + self.lam * train_loss() + self.beta / 2 * distance + weighted(self.gamma, self.penalty)
 
     def _pulled(self, found: list[Tensor], own: list[Tensor], other: list[Tensor]) -> list[Tensor]:
         """Adds the gradient of the spring."""
@@ -179,6 +186,11 @@ def descent_rates(lipschitz: float, *, lam: float, beta: float, gamma: float = 0
         0.5 / (beta / 2 + lam * lipschitz),
         0.5 / ((1 + lam + gamma / 2) * lipschitz),
     )
+
+
+def weighted(gamma: float, penalty: Loss | None) -> Tensor | float:
+    """`gamma * P(a)`; 0 where there is no penalty."""
+    return 0.0 if penalty is None else gamma * penalty()
 
 
 def gradients(loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:

@@ -12,7 +12,7 @@ class DartsSearch(RelaxedSearch):
     """The architecture follows the validation loss, the weights the training loss.
 
     Args:
-        objective, epochs, weight_lr, alpha_lr: see `RelaxedSearch`.
+        objective, epochs, weight_lr, alpha_lr, gamma: see `RelaxedSearch`.
         order: 1, or 2 to take the architecture's gradient through one step of the weights.
     """
 
@@ -23,8 +23,9 @@ class DartsSearch(RelaxedSearch):
         weight_lr: float = 0.0025,
         alpha_lr: float = 3e-3,
         order: int = 1,
+        gamma: float = 0.0,
     ) -> None:
-        super().__init__(objective, epochs, weight_lr, alpha_lr)
+        super().__init__(objective, epochs, weight_lr, alpha_lr, gamma)
         if order not in (1, 2):
             raise UserInputError(f"method 'darts': order={order!r}, expected 1 or 2")
         self.order = order
@@ -37,4 +38,6 @@ class DartsSearch(RelaxedSearch):
             self.weight_optimizer(relaxation.net),
             self.alpha_optimizer(relaxation),
             second_order=self.order == 2,
+            gamma=self.gamma,
+            penalty=self.penalty(relaxation),
         )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from transfer.search.methods._controller import running_mean
 from transfer.search.methods._random import seeded
+from transfer.search.methods._steps import check_steps, counted_steps
 from transfer.search.methods.base import SearchMethod
 from transfer.search.objective import Objective
 from transfer.search.session import Session
@@ -56,11 +57,15 @@ class EfficientNas(SearchMethod):
     Args:
         objective: see `SearchMethod`.
         learning_rate: Adam's; 3.5e-4 in ENAS.
+        steps: as in `counted_steps`; the papers' T is 1,000.
     """
 
-    def __init__(self, objective: Objective | None = None, learning_rate: float = 3.5e-4) -> None:
+    def __init__(
+        self, objective: Objective | None = None, learning_rate: float = 3.5e-4, steps: int | None = None
+    ) -> None:
         super().__init__(objective)
-        self.learning_rate = learning_rate
+        check_steps(steps)
+        self.learning_rate, self.steps = learning_rate, steps
 
     def run(self, session: Session, generator: torch.Generator) -> None:
         """One scheme a step."""
@@ -68,7 +73,7 @@ class EfficientNas(SearchMethod):
             controller = RecurrentController(session.blocks)
         optimizer = torch.optim.Adam(controller.parameters(), self.learning_rate)
         baseline: float | None = None
-        while True:
+        for _ in counted_steps(self.steps, session):
             bits, log_p, entropy = controller.sample(generator)
             session.trace.append(
                 {

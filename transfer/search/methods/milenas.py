@@ -11,7 +11,7 @@ class MiLeNasSearch(RelaxedSearch):
     """The architecture follows `train + val_weight * validation`, the weights the training loss.
 
     Args:
-        objective, epochs, weight_lr, alpha_lr: see `RelaxedSearch`.
+        objective, epochs, weight_lr, alpha_lr, gamma: see `RelaxedSearch`.
         val_weight: lambda.
     """
 
@@ -22,8 +22,9 @@ class MiLeNasSearch(RelaxedSearch):
         weight_lr: float = 0.0025,
         alpha_lr: float = 3e-3,
         val_weight: float = 1.0,
+        gamma: float = 0.0,
     ) -> None:
-        super().__init__(objective, epochs, weight_lr, alpha_lr)
+        super().__init__(objective, epochs, weight_lr, alpha_lr, gamma)
         self.val_weight = val_weight
 
     def begin(self, relaxation: Relaxation) -> MiLeNas:
@@ -34,4 +35,6 @@ class MiLeNasSearch(RelaxedSearch):
             self.weight_optimizer(relaxation.net),
             self.alpha_optimizer(relaxation),
             val_weight=self.val_weight,
+            gamma=self.gamma,
+            penalty=self.penalty(relaxation),
         )

@@ -31,19 +31,19 @@ from transfer.search.supernet.training import supernet_of
 
 
 class _EpochSampler(Sampler):
-    """One epoch's order; augmentation sees the epoch."""
+    """One epoch's order of the images at `places`; augmentation sees the epoch."""
 
-    def __init__(self, size: int, seed: int | None) -> None:
-        self.size, self.seed, self.epoch = size, seed, 0
+    def __init__(self, places: Sequence[int], seed: int | None) -> None:
+        self.places, self.seed, self.epoch = places, seed, 0
 
     def __len__(self) -> int:
-        return self.size
+        return len(self.places)
 
     def __iter__(self) -> Iterator[int]:
         if self.seed is None:
-            return iter(range(self.size))
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
-        return iter([EpochIndex(int(index), self.epoch) for index in order])
+            return iter(self.places)
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.places))
+        return iter([EpochIndex(self.places[index], self.epoch) for index in order])
 
 
 class Batches:
@@ -56,6 +56,7 @@ class Batches:
         num_workers: processes that read.
         seed: shuffle, and drop the last batch if it is smaller; each iteration is the next epoch, from 0. None: the
             data set's own order, all of it.
+        places: of the images in the data set; default all.
     """
 
     def __init__(
@@ -66,14 +67,15 @@ class Batches:
         *,
         num_workers: int = 0,
         seed: int | None = None,
+        places: Sequence[int] | None = None,
     ) -> None:
         if batch_size < 1:
             raise UserInputError(f"batch_size={batch_size}: expected at least 1")
         self.preprocessor, self.batch_size = preprocessor, batch_size
         # torch's `Dataset` declares no length, because those that can only be iterated have none.
-        self.images = len(cast(Sized, dataset))
+        self.sampler = _EpochSampler(range(len(cast(Sized, dataset))) if places is None else places, seed)
+        self.images = len(self.sampler)
         self.metainfo: dict[str, Any] = dict(getattr(dataset, "metainfo", {}))
-        self.sampler = _EpochSampler(self.images, seed)
         self._loader = DataLoader(
             dataset,
             batch_size,
@@ -177,7 +179,28 @@ class SupernetProblem:
         """D_val shuffled, in batches of the training's size; each iteration is an epoch."""
         return self._batches("val_dataloader", seed=self._seed + 1, batch_size=self.train_loader.batch_size)
 
-    def _batches(self, key: str, *, seed: int | None = None, batch_size: int | None = None) -> Batches:
+    @cached_property
+    def halves(self) -> tuple[Batches, Batches]:
+        """D_train cut by chance into two halves, each augmented and shuffled as in the supernet's training.
+
+        Of an odd number of images one is in neither half.
+        """
+        order = np.random.default_rng(self._seed).permutation(self.train_loader.images).tolist()
+        half = len(order) // 2
+        first, second = order[:half], order[half : 2 * half]
+        return (
+            self._batches("train_dataloader", seed=self._seed, places=first),
+            self._batches("train_dataloader", seed=self._seed + 1, places=second),
+        )
+
+    def _batches(
+        self,
+        key: str,
+        *,
+        seed: int | None = None,
+        batch_size: int | None = None,
+        places: Sequence[int] | None = None,
+    ) -> Batches:
         loader = _needed(self._config, key)
         return Batches(
             DATASETS.build(loader["dataset"]),
@@ -185,6 +208,7 @@ class SupernetProblem:
             batch_size or loader["batch_size"],
             num_workers=loader.get("num_workers", 0),
             seed=seed,
+            places=places,
         )
 
     def _calibration(self, batch_size: int) -> Batches:

@@ -1,0 +1,8 @@
+# EAN, Algorithm 1, on CIFAR-100 with ResNet-164 and DIA: the Share-EAN supernet, its search, and the three best schemes
+# trained from scratch beside the plain network and Full-Share; otherwise as c100_resnet164_ean_se.py.
+# Result: not yet run.
+# Hardware: one GPU.
+# Command: python tools/search.py configs/search/c100_resnet164_ean_dia.py
+_base_ = "./c100_resnet164_ean_se.py"
+supernet = dict(config="../supernet/c100_resnet164_full_share_dia.py")
+standalone = dict(beside=["plain", "full_share"])
