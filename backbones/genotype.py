@@ -131,7 +131,7 @@ class Genotype:
         """Returns itself if it is of the space `space`; else raises `UserInputError`."""
         if self.space != space:
             raise UserInputError(
-                f"genotype {_short(str(self))!r}: it is one of the space {self.space}, expected one of {space}"
+                f"genotype {self.short!r}: it is one of the space {self.space}, expected one of {space}"
             )
         return self
 
@@ -139,6 +139,11 @@ class Genotype:
         """Share of edges that are this operation, 0 to 1, over all cells."""
         found = [name for cell in self.cells for node in cell for name, _ in node]
         return found.count(operation) / len(found)
+
+    @property
+    def short(self) -> str:
+        """As text, its end left out where it is long."""
+        return _short(str(self))
 
     def __str__(self) -> str:
         return "/".join("+".join(map(_written, cell)) for cell in self.cells)
