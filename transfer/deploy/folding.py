@@ -92,6 +92,8 @@ class _Deployer:
         return self.done[id(module)][1]
 
     def _converted(self, module: Any) -> nn.Module:
+        if isinstance(module, Trunk) and module.supernet:
+            raise UserInputError("a supernet cannot be deployed, only one network of it: deploy(net.extract(scheme))")
         if isinstance(module, Trunk) and type(module).forward in (Trunk.forward, AttentionResNet.forward):
             return self._deployed(module)
         if is_plain_conv(module):
@@ -110,8 +112,6 @@ class _Deployer:
         return module
 
     def _deployed(self, net: Trunk) -> nn.Module:
-        if net.supernet:
-            raise UserInputError("a supernet cannot be deployed, only one network of it: deploy(net.extract(scheme))")
         if is_gated(net):
             raise UserInputError("a network with gates cannot be deployed, only one without: deploy(prune(net, kept))")
         if net.arch.space is not None:
