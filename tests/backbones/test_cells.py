@@ -308,6 +308,24 @@ def test_timm_has_the_same_maps(arch, genotype):
             assert torch.equal(found, expected)
 
 
+def test_the_command_registers_a_genotype(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFER_CARDS", str(tmp_path / "cards"))
+    options = ("register", "--name", "cells_nats_c8n1_mine.mine", "--arch", "cells_nats_c8n1")
+    done = command("backbones.py", *options, "--genotype", MIXED)
+    assert done.returncode == 0 and "is registered" in done.stdout
+    assert str(get_card("cells_nats_c8n1_mine.mine").genotype) == MIXED
+    for given, told in (((), "'network.genotype' is missing"), (("--genotype", NOTHING[1:]), "is no node, expected")):
+        refused = command("backbones.py", *options, *given)
+        assert refused.returncode == 2 and told in refused.stderr and refused.stderr.count("\n") == 1
+
+
+def test_figures_of_other_cells_are_not_taken_for_these():
+    from transfer.analysis.results import key_of
+
+    assert key_of(card()) == key_of(card("cells_nats_c8n1_b.mine"))
+    assert key_of(card()) != key_of(card(genotype=NOTHING))
+
+
 def test_cards_without_cells_are_written_as_before():
     assert "genotype" not in get_card("preresnet20.cifar100").to_toml()
 
