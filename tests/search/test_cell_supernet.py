@@ -161,3 +161,12 @@ def test_other_weights_are_refused_in_one_line():
 def test_a_supernet_is_not_deployed():
     with pytest.raises(UserInputError, match="a supernet cannot be deployed"):
         deploy(supernet("nats"))
+
+
+# ---- size
+
+
+def test_the_network_that_darts_searches_with_has_its_size():
+    with torch.device("meta"):
+        net = CellSupernet("cells_darts_c16n8", num_classes=10)
+    assert sum(parameter.numel() for parameter in net.parameters()) == 1_930_618  # its authors' code says 1.930618 MB
