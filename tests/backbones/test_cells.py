@@ -20,6 +20,8 @@ from backbones.verification import verify_card
 from transfer.deploy import deploy
 from transfer.deploy._fused import FusedConv
 
+pytestmark = pytest.mark.slow
+
 MIXED = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
 CONVOLUTIONS = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 NOTHING = CONVOLUTIONS.replace("nor_conv_3x3", "none")

@@ -10,6 +10,8 @@ from backbones.errors import UserInputError
 from backbones.genotype import Genotype
 from transfer.search.cells.table import DATA_SETS, FILE, CellTable, all_cells
 
+pytestmark = pytest.mark.slow
+
 ALL_SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
 ALL_NONE = ALL_SKIP.replace("skip_connect", "none")
 
