@@ -30,6 +30,11 @@ class ArchSpec:
     family: str = "resnet"
 
     @property
+    def space(self) -> str | None:
+        """The cell space of the network's genotype, a name of `backbones.genotype.SPACES`; None: it has no cells."""
+        return None
+
+    @property
     def expansion(self) -> int:
         """4 for bottleneck blocks, 1 for others."""
         return 4 if self.block == "bottleneck" else 1

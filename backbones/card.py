@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from backbones import schema
-from backbones.arch import family_of, get_arch
+from backbones.arch import ArchSpec, family_of, get_arch
 from backbones.errors import UserInputError, did_you_mean
 from backbones.figures import Figures, FiguresRow, as_row, from_row
+from backbones.genotype import Genotype
 from backbones.plugins import plugin_names
 from backbones.schema import named
 from backbones.scheme import ConnectionScheme
@@ -94,6 +95,7 @@ class BackboneCard:
         default: whether the name without its tag means this card, one at most for each such name.
         path: the card's file, None where it has none yet.
         widths: channels left inside the blocks, None where it is all of them.
+        genotype: of networks of searched cells, which have no widths to choose; None for others.
 
     Raises:
         UserInputError: names the key, what is wrong, what was expected.
@@ -115,6 +117,7 @@ class BackboneCard:
     default: bool = False
     path: Path | None = field(default=None, compare=False)
     widths: WidthPlan | None = field(default=None, kw_only=True)
+    genotype: Genotype | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -134,6 +137,7 @@ class BackboneCard:
         if (widths := self.widths) is not None:
             whole = named("network.widths", lambda: widths.check(arch.inner)) == WidthPlan.full(arch.inner)
             object.__setattr__(self, "widths", None if whole else widths)
+        self._check_genotype(arch)
         if self.attention is not None and not family_of(self.arch).sams:
             raise UserInputError(
                 f"key 'network.attention' is {self.attention!r}, but {self.arch} takes no self-attention modules; "
@@ -153,6 +157,24 @@ class BackboneCard:
             raise UserInputError(
                 f"key 'network.sharing' is {self.sharing!r}, expected 'stage' or 'block'."
                 f"{did_you_mean(self.sharing, SHARING)}"
+            )
+
+    def _check_genotype(self, arch: ArchSpec) -> None:
+        space, genotype, widths = arch.space, self.genotype, self.widths
+        if space is None and genotype is not None:
+            raise UserInputError(
+                f"key 'network.genotype' is '{genotype.short}', but {arch.name} has no searched cells; leave it out, "
+                "or take an architecture that begins with cells_"
+            )
+        if space is None:
+            return
+        if genotype is None:
+            raise UserInputError(f"key 'network.genotype' is missing, expected one of the space {space}")
+        named("network.genotype", lambda: genotype.check(space))
+        if widths is not None:
+            raise UserInputError(
+                f"key 'network.widths' is {widths.short!r}, but the cells of {arch.name} have no widths to choose; "
+                "leave it out"
             )
 
     def _check_input(self) -> None:
@@ -185,6 +207,8 @@ class BackboneCard:
     @property
     def network_options(self) -> dict[str, Any]:
         """The arguments of the family's class, after `arch`, that make this network."""
+        if self.genotype is not None:
+            return {"genotype": self.genotype}
         if not family_of(self.arch).sams:
             return {"widths": self.widths}
         return {
@@ -241,6 +265,7 @@ class _Network:
     sharing: str | None = None
     scheme: str | None = None
     widths: str | None = None
+    genotype: str | None = None
     attention_args: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -271,8 +296,8 @@ class _Written:
 
     @classmethod
     def of(cls, card: BackboneCard) -> _Written:
-        widths = None if card.widths is None else str(card.widths)
-        plain = _Network(card.arch, widths=widths, attention_args=card.attention_args)
+        widths, genotype = (None if part is None else str(part) for part in (card.widths, card.genotype))
+        plain = _Network(card.arch, widths=widths, genotype=genotype, attention_args=card.attention_args)
         sams: dict[str, Any] = {"attention": card.attention, "sharing": card.sharing, "scheme": str(card.scheme)}
         same: dict[str, Any] = {name: getattr(card, name) for name in _SAME}
         return cls(
@@ -286,7 +311,7 @@ class _Written:
         network = self.network
         arch = named("network.arch", lambda: get_arch(network.arch))
         text = str(ConnectionScheme.empty(arch.depths)) if network.scheme is None else network.scheme
-        widths = network.widths
+        widths, genotype = network.widths, network.genotype
         same: dict[str, Any] = {name: getattr(self, name) for name in _SAME}
         return BackboneCard(
             **same,
@@ -296,6 +321,7 @@ class _Written:
             sharing=network.sharing or "stage",
             scheme=named("network.scheme", lambda: ConnectionScheme.parse(text, arch.depths)),
             widths=named("network.widths", lambda: None if widths is None else WidthPlan.parse(widths, arch.inner)),
+            genotype=named("network.genotype", lambda: None if genotype is None else Genotype.parse(genotype)),
             published=tuple(from_row(row, "published") for row in self.published),
             measured=tuple(from_row(row, "measured") for row in self.measured),
             path=path,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from backbones.arch import family_of, get_arch
 from backbones.errors import UserInputError
 from backbones.files import atomic_path
+from backbones.genotype import get_space
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,6 +49,9 @@ def network_lines(card: BackboneCard) -> list[str]:
         ]
     if card.widths is not None:
         lines.append(f"widths {card.widths} ({100 * card.widths.kept(arch.inner):.1f} % of the channels inside blocks)")
+    if card.genotype is not None:
+        cells = zip(get_space(card.genotype.space).cells, str(card.genotype).split("/"), strict=True)
+        lines += [f"{kind if kind == 'cell' else f'{kind} cell'} {text}" for kind, text in cells]
     return lines
 
 

@@ -5,8 +5,10 @@ Each limit can be raised by an environment variable, in MiB.
 
 from __future__ import annotations
 
+import gzip
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from backbones.errors import UserInputError
 
@@ -50,3 +52,16 @@ TABLE = Limit("TRANSFER_MAX_TABLE", 128)
 ANNOTATIONS = Limit("TRANSFER_MAX_ANNOTATIONS", 256)
 IMAGE = Limit("TRANSFER_MAX_IMAGE", 300)
 """Decoded, of 3 bytes a pixel: 104 megapixels."""
+
+
+def inflated(path: Path, limit: Limit) -> bytes:
+    """What a gzipped file holds, read no further than `limit`: the size that it declares may be false.
+
+    Raises:
+        UserInputError: it holds more.
+        OSError, EOFError, zlib.error: there is no such file, or no gzipped one.
+    """
+    with gzip.open(path) as unpacked:
+        content = unpacked.read(limit.bytes + 1)
+    limit.check(len(content), f"{path}: unpacked")
+    return content

@@ -92,7 +92,7 @@ class TimmBackbone(Trunk):
         self.feature_info: Any = [{key: info[key] for key in keys} for info in self.feature_info]
         self.stem_maps = 0 if isinstance(self.maxpool, nn.Identity) else 1
         if self.stem_maps:
-            module = "relu" if hasattr(self, "relu") else "conv1"
+            module = next(name for name in ("relu", "bn1", "conv1") if hasattr(self, name))
             stem = {"num_chs": self.conv1.out_channels, "reduction": self.conv1.stride[0], "module": module}
             self.feature_info.insert(0, stem)
         self.reset_classifier(num_classes, global_pool)
@@ -185,8 +185,8 @@ class TimmBackbone(Trunk):
             recompute = self.with_cp and torch.is_grad_enabled()
             x = getattr(self, f"layer{stage + 1}")(x, connections=connections, recompute=recompute)
             if stage + self.stem_maps in taken:
-                maps.append(x)
-        return x, maps
+                maps.append(self.feature(x))
+        return self.feature(x), maps
 
     def prune_intermediate_layers(
         self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True

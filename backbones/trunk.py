@@ -196,6 +196,11 @@ class Trunk(nn.Module):
         """The stem but for its pooling."""
         raise NotImplementedError
 
+    @staticmethod
+    def feature(x: Any) -> Tensor:
+        """The feature map in what a block hands on: all of it, unless a family's blocks hand on more than one map."""
+        return x
+
     def before_pool(self, x_NCHW: Tensor) -> Tensor:
         """What a classifier pools of the last stage's map."""
         return x_NCHW
@@ -220,5 +225,5 @@ class Trunk(nn.Module):
             layer: Stage = getattr(self, f"layer{stage + 1}")
             x = layer(x, recompute=recompute)
             if stage in self.out_indices:
-                features.append(x)
+                features.append(self.feature(x))
         return tuple(features) if self.num_classes is None else self.head(x)

@@ -13,7 +13,9 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import PixelData
 
 from backbones.arch import get_arch
+from backbones.card import INPUTS, BackboneCard, Provenance
 from backbones.errors import UserInputError
+from backbones.genotype import Genotype
 from backbones.registry import get_card, register_backbone
 from backbones.widths import WidthPlan
 from transfer.engine.backbone import RegisteredBackbone, without_initial_weights
@@ -115,6 +117,17 @@ def test_a_config_trains_a_pruned_card_by_its_name(config, name, tmp_path, monke
     )
     net = trains(config, f"{full.arch}_pruned.mine")
     assert net.widths == plan and net.scheme == full.scheme
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("arch", ["cells_nats_c8n1", "cells_darts_c16n8"])
+@pytest.mark.parametrize("config", ["shha_small_ean_se", "voc_small_resnet", "imagenet_resnet50_resnet"])
+def test_a_config_trains_searched_cells_by_their_name(config, arch, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFER_CARDS", str(tmp_path))
+    genotype = Genotype.parse(get_arch(arch).genotype)
+    source = Provenance("hand", "a test")
+    register_backbone(BackboneCard(f"{arch}_mine.mine", arch, None, INPUTS["cifar"], source, genotype=genotype))
+    assert trains(config, f"{arch}_mine.mine").genotype == genotype
 
 
 def test_a_trunk_of_full_widths_is_not_taken_for_a_pruned_one(tmp_path, monkeypatch):

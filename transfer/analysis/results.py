@@ -41,7 +41,7 @@ class Trained(NamedTuple):
 def key_of(card: BackboneCard) -> Key:
     """The network of a card, whatever the card is called."""
     key = _key(card.arch, card.attention, card.attention_args, card.sharing, str(card.scheme))
-    return key if card.widths is None else (*key, str(card.widths))
+    return (*key, *(str(part) for part in (card.widths, card.genotype) if part is not None))
 
 
 def _key(arch: str, attention: str | None, args: Mapping[str, Any], sharing: str, scheme: str) -> Key:

@@ -14,6 +14,7 @@ from backbones.card import INPUTS, KINDS, SHARING, BackboneCard, Figures, Proven
 from backbones.drawing import draw_backbone, network_lines
 from backbones.errors import UserInputError
 from backbones.escaping import printable
+from backbones.genotype import Genotype
 from backbones.hub import CARD
 from backbones.registry import STORE, get_card, list_backbones, register_backbone, remove_backbone
 from backbones.scheme import ConnectionScheme
@@ -104,6 +105,7 @@ def _add_register(command: argparse.ArgumentParser) -> None:
     command.add_argument("--sharing", help=f"{' or '.join(SHARING)} (default stage)")
     command.add_argument("--scheme", help="such as 100.1011.010011.011 (default: every block; of a search, its best)")
     command.add_argument("--widths", help="channels left inside blocks, such as 8x8*2.16x16*2.32x32*2 (default: all)")
+    command.add_argument("--genotype", help="of searched cells, such as '|none~0|+|...|', in quotes")
     command.add_argument("--run", dest="training", help="of a search: plain, full_sa or full_share beside it")
     command.add_argument("--provenance", help=f"where the scheme comes from: {', '.join(KINDS)} (default hand)")
     command.add_argument("--source-text", metavar="TEXT", help="the paper, the search run or the person")
@@ -184,7 +186,17 @@ def _verified(result: Verification) -> list[str]:
     return [result.name, *counts, result.weights, "ok" if result.ok else "; ".join(result.problems)]
 
 
-_NETWORK = ("arch", "widths", "attention", "attention_args", "sharing", "provenance", "source_text", "summary")
+_NETWORK = (
+    "arch",
+    "widths",
+    "genotype",
+    "attention",
+    "attention_args",
+    "sharing",
+    "provenance",
+    "source_text",
+    "summary",
+)
 """Options of `register` that describe a network from nothing."""
 
 
@@ -262,6 +274,7 @@ def _card_from_options(args: argparse.Namespace) -> BackboneCard:
         sharing=args.sharing or "stage",
         scheme=scheme,
         widths=None if args.widths is None else WidthPlan.parse(args.widths, arch.inner),
+        genotype=None if args.genotype is None else Genotype.parse(args.genotype),
         input=INPUTS[arch.stem],
         provenance=Provenance(args.provenance or "hand", args.source_text or "given to `tools/backbones.py register`"),
         summary=args.summary or "",

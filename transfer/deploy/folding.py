@@ -36,7 +36,8 @@ def deploy(
     """Returns a copy of a model for inference: the same outputs but for rounding, no gradients, no training.
 
     - Batch normalisation, synchronised or not, is folded into the convolution before it; ReLU, and in residual
-      blocks the addition, run in the convolution's own pass.
+      blocks the addition, run in the convolution's own pass. In searched cells only convolutions and normalisation
+      are folded, and normalisation that follows no single convolution stays.
     - A block's gate is worked out from the narrow map before its last convolution.
     - Maps are channels_last.
 
@@ -56,7 +57,8 @@ def deploy(
             `torch.onnx.export` understand.
 
     Raises:
-        UserInputError: the model holds a supernet, gates of a width search, or blocks without a form for inference.
+        UserInputError: the model holds a supernet, gates of a width search, or blocks without a form for inference;
+            or `compile` or `dtype` for searched cells.
     """
     twin = copy.deepcopy(model).eval().requires_grad_(False)
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -90,6 +92,8 @@ class _Deployer:
         return self.done[id(module)][1]
 
     def _converted(self, module: Any) -> nn.Module:
+        if isinstance(module, Trunk) and module.supernet:
+            raise UserInputError("a supernet cannot be deployed, only one network of it: deploy(net.extract(scheme))")
         if isinstance(module, Trunk) and type(module).forward in (Trunk.forward, AttentionResNet.forward):
             return self._deployed(module)
         if is_plain_conv(module):
@@ -100,19 +104,32 @@ class _Deployer:
             return FusedConv(module.conv, module.norm, relu=module.with_activation, pack=self.pack)
         if type(module).forward is nn.Sequential.forward:
             self._fuse_neighbours(module)
+        return self._with_converted_children(module)
+
+    def _with_converted_children(self, module: nn.Module) -> nn.Module:
         for name, child in module.named_children():
             setattr(module, name, self(child))
         return module
 
     def _deployed(self, net: Trunk) -> nn.Module:
-        if net.supernet:
-            raise UserInputError("a supernet cannot be deployed, only one network of it: deploy(net.extract(scheme))")
         if is_gated(net):
             raise UserInputError("a network with gates cannot be deployed, only one without: deploy(prune(net, kept))")
+        if net.arch.space is not None:
+            return self._deployed_cells(net)
         deployed = DeployedTrunk(net, self.memory_format, pack=self.pack and not self.compile)
         if self.dtype is not None:
             deployed.to(self.dtype)
         return _Compiled(deployed, self.compile) if self.compile else deployed
+
+    def _deployed_cells(self, net: Trunk) -> nn.Module:
+        """Searched cells keep their graph; normalisation in front of a sum or a concatenation stays where it is."""
+        if self.compile or self.dtype is not None:
+            raise UserInputError(
+                f"the searched cells of {net.arch.name} are folded as they stand, expected neither compile nor dtype; "
+                "cast the network before, or compile what deploy returns"
+            )
+        net.conv1, net.bn1 = FusedConv(net.conv1, net.bn1, pack=self.pack), nn.Identity()  # type: ignore[assignment, arg-type]
+        return self._with_converted_children(net)
 
     def _fuse_neighbours(self, sequence: nn.Sequential) -> None:
         """Convolution, normalisation, ReLU in a row become one; the others' places are kept by `nn.Identity`."""

@@ -125,7 +125,7 @@ def _plain_name(card: BackboneCard) -> str | None:
     plain = [
         other
         for other in _cards(f"{card.arch}.*")
-        if not other.attention and not other.widths and other.input == card.input
+        if not other.attention and not other.widths and (other.genotype, other.input) == (card.genotype, card.input)
     ]
     tag = card.name.rpartition(".")[2]
     plain.sort(key=lambda other: (other.name.rpartition(".")[2] != tag, not other.published))

@@ -15,7 +15,7 @@ import numpy as np
 
 from backbones.errors import UserInputError
 from backbones.files import atomic_path
-from backbones.limits import TABLE
+from backbones.limits import TABLE, inflated
 from backbones.schema import is_number
 from backbones.scheme import ConnectionScheme
 from transfer.search.log import read_log
@@ -72,7 +72,7 @@ class TableProblem:
     def load(cls, path: str | Path) -> TableProblem:
         """Reads what `save` wrote; raises `UserInputError` for anything else."""
         try:
-            content = json.loads(_inflated(Path(path)))
+            content = json.loads(inflated(Path(path), TABLE))
             depths, rows = tuple(content["depths"]), content["schemes"]
             table = {ConnectionScheme.parse(s, depths): _evaluation(row) for s, row in rows.items()}
             return cls(table, content["settings"])
@@ -95,14 +95,6 @@ class TableProblem:
 
 
 _NO_TABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError)
-
-
-def _inflated(path: Path) -> bytes:
-    """What a gzipped file holds, read no further than the limit: the size that it declares may be false."""
-    with gzip.open(path) as unpacked:
-        content = unpacked.read(TABLE.bytes + 1)
-    TABLE.check(len(content), f"{path}: unpacked")
-    return content
 
 
 def _evaluation(row: Sequence[Any]) -> Evaluation:
