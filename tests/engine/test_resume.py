@@ -39,7 +39,7 @@ def same(a, b, parts=("state_dict", "ema_state_dict", "optimizer", "param_schedu
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"])
 def test_resume_is_bit_exact(tmp_path, workers, name, capfd):
     options = [f"train_dataloader.num_workers={workers}"]
     assert run(tmp_path, f"whole{workers}{name}", tmp_path / "whole", options) == 0

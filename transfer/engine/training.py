@@ -126,8 +126,8 @@ def newest_whole(folder: Path) -> tuple[Path, dict[str, Any]]:
         except UserInputError as error:
             damaged.append(error)
             continue
-        for error in damaged:
-            say(f"{error}; passed over, going on from {path.name}", sys.stderr)
+        for reason in damaged:
+            say(f"{reason}; passed over, going on from {path.name}", sys.stderr)
         return path, saved
     raise damaged[0]
 

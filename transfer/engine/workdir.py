@@ -13,6 +13,7 @@ from mmengine.dist import is_main_process
 
 from backbones.errors import RunError, UserInputError
 from backbones.files import disk_full, locked_file, remove_temporary
+from transfer.cli import Terminated, received_signal
 from transfer.engine.checkpoint import newest_checkpoint
 from transfer.engine.console import resume_command
 
@@ -44,7 +45,8 @@ class WorkDir:
     def locked(self) -> Iterator[None]:
         """Holds the folder for this process; creates it and, left empty, removes it again.
 
-        A run that ends with `UserInputError` takes what it wrote with it, unless something there is worth keeping.
+        A run that ends with `UserInputError`, or by a signal, takes what it wrote with it, unless something there is
+        worth keeping.
 
         Raises:
             RunError: another process holds it.
@@ -58,7 +60,7 @@ class WorkDir:
         self._refuse_links()
         busy = f"{self.path}: another run is using this work directory; wait for it, or choose another --work-dir"
         try:
-            with locked_file(self.path / LOCK, busy), self._cleared_after_wrong_input():
+            with locked_file(self.path / LOCK, busy), self._cleared_where_nothing_came():
                 remove_temporary(self.path)
                 yield
         finally:
@@ -75,12 +77,13 @@ class WorkDir:
                 )
 
     @contextmanager
-    def _cleared_after_wrong_input(self) -> Iterator[None]:
+    def _cleared_where_nothing_came(self) -> Iterator[None]:
         before = set(self.path.iterdir())
         try:
             yield
-        except UserInputError:
-            if not self.kept(self.path):
+        except BaseException as error:
+            in_vain = isinstance(error, (UserInputError, KeyboardInterrupt, Terminated)) or received_signal()
+            if in_vain and not self.kept(self.path):
                 for entry in set(self.path.iterdir()) - before:
                     shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
             raise
@@ -91,6 +94,10 @@ class WorkDir:
         try:
             yield
         except RunError:
+            raise
+        except (KeyboardInterrupt, Terminated) as stop:
+            if kept := ", ".join(self.kept(self.path)):
+                stop.add_note(f"{self.path}: safe there: {kept}; continue with: {resume_command()}")
             raise
         except Exception as error:
             if message := _from_worker(error):
