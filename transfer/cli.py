@@ -214,8 +214,9 @@ def _system_error(error: OSError) -> str:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """`MemoryError`, or torch's own error, which is known here by its name only."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    """`MemoryError`, or torch's own, known here by name on a GPU, and by what it says on a CPU."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from transfer.engine.console import resume_command
 LOCK = ".lock"
 _WRITTEN_IN_PLACE = ("", ".jsonl", ".log", ".py")
 """Endings of what mmengine and we write in a work directory without putting a new file in its place."""
+_LESS_MEMORY = "lower train_dataloader.batch_size or the crop"
 _NO_MEMORY = ("out of memory", "can't allocate memory")
 
 
@@ -124,13 +126,19 @@ def _failure(error: Exception) -> tuple[str, str] | None:
     """What failed around the run and how to mend it; None where it is the run's own."""
     if isinstance(error, OSError) and disk_full(error):
         return f"the disk is full ({error.strerror})", "make room"
+    if isinstance(error, MemoryError):
+        return "out of memory", _LESS_MEMORY
+    if isinstance(error, (EOFError, ConnectionError)):  # a pipe to a data worker that ended
+        return "a data worker was lost, often for want of memory", "lower train_dataloader.num_workers"
+    if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):
+        return f"{error.filename or 'a file'} cannot be written or read ({error.strerror})", "allow it"
     if not isinstance(error, RuntimeError):
         return None
     if "DataLoader worker" in str(error):
         first = str(error).splitlines()[0]
         return f"a data worker was lost ({first}), often for want of memory", "lower train_dataloader.num_workers"
     if any(words in str(error).lower() for words in _NO_MEMORY):
-        return "out of memory", "lower train_dataloader.batch_size or the crop"
+        return "out of memory", _LESS_MEMORY
     return None
 
 
