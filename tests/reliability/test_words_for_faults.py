@@ -3,9 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
+from mmengine.config import Config
 
-from backbones.errors import RunError
+from backbones.errors import RunError, UserInputError
 from transfer.cli import run_command
+from transfer.engine.evaluation import evaluate
 from transfer.engine.hooks import FiniteLossHook
 
 
@@ -22,3 +24,11 @@ def test_torchs_words_for_no_memory_on_a_cpu_are_one_line(capsys):
 
     assert run_command(command) == 1
     assert capsys.readouterr().err.startswith("error: no memory left; take a smaller batch")
+
+
+def test_a_record_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "file").touch()
+    config = Config({key: {} for key in ("test_dataloader", "test_cfg", "test_evaluator")})
+    with pytest.raises(UserInputError, match=r"--out .*m\.json: cannot be written: .*file is no folder"):
+        evaluate(config, tmp_path / "none.pth", work_dir=tmp_path / "w", out=tmp_path / "file" / "m.json")
+    assert not (tmp_path / "w").exists()
