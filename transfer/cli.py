@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -47,11 +47,28 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 WRONG_INPUT = 2
 FAILED = 1
 INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name))
+"""Signals that end a command as SIGTERM does: also a terminal that was closed, and a scheduler's warning."""
+
+_received = 0
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived: unwinds the stack so that temporary files go away, caught by no `except Exception`."""
+    """One of `ENDING` arrived: unwinds the stack so that temporary files go away, caught by no `except Exception`."""
+
+    def __init__(self, signum: int = signal.SIGTERM) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def received_signal() -> int:
+    """SIGINT or the one of `ENDING` that came, 0 for none: a bare `except` may have swallowed what it raised."""
+    return _received
+
+
+def not_ignored(signals: Iterable[int]) -> list[int]:
+    """Those that whoever started this process did not switch off, as `nohup` does."""
+    return [signum for signum in signals if signal.getsignal(signum) != signal.SIG_IGN]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -150,11 +167,11 @@ def run_command(main: Callable[..., int | None], argv: list[str] | None = None) 
     """Runs `main(argv)` and returns the exit status.
 
     0, or what `main` returns; 2 wrong input (`UserInputError`); 1 the run or its surroundings failed (`RunError`, the
-    system's own errors, no memory left); 130 and 143 stopped by SIGINT and SIGTERM. For these, stderr gets one line.
+    system's own errors, no memory left); 128 + the number of a signal that stopped it. For these, stderr gets one line.
     Anything else is a defect of the program, and keeps its traceback.
     """
     try:
-        with _sigterm_raises():
+        with _signals_raise():
             check_packages()
             status = main(argv) or 0
             sys.stdout.flush()
@@ -163,17 +180,19 @@ def run_command(main: Callable[..., int | None], argv: list[str] | None = None) 
         return _say(str(error), WRONG_INPUT)
     except RunError as error:
         return _say(str(error), FAILED)
-    except KeyboardInterrupt:
-        return _say("stopped by SIGINT", INTERRUPTED)
-    except Terminated:
-        return _say("stopped by SIGTERM", TERMINATED)
+    except KeyboardInterrupt as stop:
+        return _stopped(signal.SIGINT, stop)
+    except Terminated as stop:
+        return _stopped(stop.signum, stop)
     except BrokenPipeError:
         # The reader of our output left (`| head`): nothing to tell, and nobody to tell it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        return _say(_system_error(error), FAILED)
-    except (MemoryError, RuntimeError) as error:
+        return _stopped(_received, error) if _received else _say(_system_error(error), FAILED)
+    except Exception as error:
+        if _received:  # `Terminated` was made another error of
+            return _stopped(_received, error)
         if not _out_of_memory(error):
             raise
         return _say("no memory left; take a smaller batch or smaller crops", FAILED)
@@ -184,33 +203,44 @@ def _say(line: str, status: int) -> int:
     return status
 
 
+def _stopped(signum: int, error: BaseException) -> int:
+    notes = getattr(error, "__notes__", ())
+    return _say("; ".join([f"stopped by {signal.Signals(signum).name}", *notes]), 128 + signum)
+
+
 def _system_error(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """`MemoryError`, or torch's own error, which is known here by its name only."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    """`MemoryError`, or torch's own, known here by name on a GPU, and by what it says on a CPU."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Inside, SIGTERM raises `Terminated` in this process; in a forked one it ends that process, as it would."""
+def _signals_raise() -> Iterator[None]:
+    """Inside, SIGINT and `ENDING` raise in this process; in a forked one they end that process, as they would."""
+    global _received
+    _received = 0
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     owner = os.getpid()
 
     def handle(signum: int, frame: FrameType | None) -> None:
+        global _received
         if os.getpid() == owner:
-            raise Terminated
+            _received = signum
+            raise KeyboardInterrupt if signum == signal.SIGINT else Terminated(signum)
         signal.signal(signum, signal.SIG_DFL)
         os.kill(os.getpid(), signum)
 
-    before: Any = signal.signal(signal.SIGTERM, handle)
+    before: dict[int, Any] = {signum: signal.signal(signum, handle) for signum in not_ignored((signal.SIGINT, *ENDING))}
     try:
         yield
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            if handler is not None:
+                signal.signal(signum, handler)

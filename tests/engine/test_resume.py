@@ -39,7 +39,7 @@ def same(a, b, parts=("state_dict", "ema_state_dict", "optimizer", "param_schedu
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"])
 def test_resume_is_bit_exact(tmp_path, workers, name, capfd):
     options = [f"train_dataloader.num_workers={workers}"]
     assert run(tmp_path, f"whole{workers}{name}", tmp_path / "whole", options) == 0
@@ -101,3 +101,18 @@ def test_resume_refuses_another_seed_and_another_optimiser(tmp_path):
 def test_resume_with_nothing_there_starts_anew(tmp_path, capsys):
     assert run(tmp_path, "anew", tmp_path / "new", ["train_cfg.max_iters=2"], resume=True) == 0
     assert "nothing to resume" in capsys.readouterr().out
+
+
+def test_resume_passes_over_a_torn_checkpoint_and_a_binary_curve(tmp_path, capfd):
+    work_dir = tmp_path / "torn"
+    assert run(tmp_path, "torn", work_dir) == 0
+    newest = work_dir / "iter_9.pth"
+    newest.rename(tmp_path / "unbroken.pth")
+    newest.write_bytes(b"PK\x03\x04 and then nothing")
+    (work_dir / "curve.jsonl").write_bytes(b"\x80\x00\xff\n" * 3)
+    (work_dir / "last_checkpoint").write_bytes(b"\xff\xfe")
+    capfd.readouterr()
+    assert run(tmp_path, "torn_rest", work_dir, resume=True) == 0
+    line = capfd.readouterr().err.splitlines()[0]
+    assert "iter_9.pth" in line and "going on from iter_6.pth" in line
+    same(tmp_path / "unbroken.pth", newest)

@@ -57,6 +57,11 @@ def test_what_a_killed_run_left_half_written_goes(tmp_path):
     ("error", "line"),
     [
         (OSError(errno.EFBIG, "File too large"), r"the disk is full \(File too large\); .*{}.*; make room and {}"),
+        (MemoryError(), "out of memory; .*{}.*; lower .*batch_size or the crop and {}"),
+        (EOFError(), "a data worker was lost.*; .*{}.*; lower .*workers and {}"),
+        (ConnectionResetError(104, "reset"), "a data worker was lost.*; .*{}.*; lower .*workers and {}"),
+        (PermissionError(13, "Permission denied", "x/y.png"), r"x/y\.png cannot be .*; .*{}.*; allow it and {}"),
+        (OSError(errno.EROFS, "Read-only file system", "x"), "x cannot be .*Read-only.*; .*{}.*; allow it and {}"),
         (
             RuntimeError("DataLoader worker (pid 3) is killed"),
             "a data worker was lost .*; .*{}.*; lower .*workers and {}",

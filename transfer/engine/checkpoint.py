@@ -157,15 +157,21 @@ def _shape(value: Any) -> tuple[int, ...] | str:
     return tuple(value.shape) if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
 
 
-def newest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The checkpoint to continue from: what `last_checkpoint` names, else the one with the most iterations."""
+def checkpoints_of(work_dir: str | Path) -> list[Path]:
+    """A training's checkpoints to continue from: what `last_checkpoint` names, then those with the most iterations."""
     folder = Path(work_dir)
-    with suppress(OSError):
+    saved = [(int(m[1]), p) for p in folder.glob("iter_*.pth") if (m := re.fullmatch(r"iter_(\d+)\.pth", p.name))]
+    found = [path for _, path in sorted(saved, reverse=True)]
+    with suppress(OSError, ValueError):  # ValueError: no text, or a name that no file can have
         named = folder / Path((folder / "last_checkpoint").read_text().strip()).name
         if named.is_file() and named.suffix == ".pth":
-            return named
-    saved = [(int(m[1]), p) for p in folder.glob("iter_*.pth") if (m := re.fullmatch(r"iter_(\d+)\.pth", p.name))]
-    return max(saved)[1] if saved else None
+            return [named, *(path for path in found if path != named)]
+    return found
+
+
+def newest_checkpoint(work_dir: str | Path) -> Path | None:
+    """The first of `checkpoints_of`, None where there is none."""
+    return next(iter(checkpoints_of(work_dir)), None)
 
 
 class _RemovingLater:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,8 @@ def evaluate(
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
         if config.get(key) is None:
             raise UserInputError(f"config {config.filename}: has no {key!r}, which testing needs")
-    if out is not None and Path(out).is_dir():
-        raise UserInputError(f"--out {out}: is a folder, expected a file name such as metrics.json")
+    if out is not None:
+        _check_writable(Path(out))
     keep_freed_memory()
     if tta:
         use_tta(config)
@@ -86,6 +87,15 @@ def evaluate(
             write_json(out, record)
         say(metric_line(numbers(metrics)))
     return record
+
+
+def _check_writable(out: Path) -> None:
+    """Refuses a file that could not be written in the end, before anything is evaluated."""
+    if out.is_dir():
+        raise UserInputError(f"--out {out}: is a folder, expected a file name such as metrics.json")
+    above = next(parent for parent in out.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UserInputError(f"--out {out}: cannot be written: {above} is no folder that you may write to")
 
 
 def _intervals(runner: Any) -> dict[str, Any]:

@@ -34,12 +34,19 @@ class IterationSeedHook(Hook):
         torch.manual_seed(int(state[1]))  # seeds all devices
 
 
+def files_of(data_batch: Any) -> list[str]:
+    """The image files of a batch, as far as its samples say where they are from (`img_path`)."""
+    samples = data_batch.get("data_samples", ()) if isinstance(data_batch, dict) else ()
+    found = (getattr(s, "img_path", None) or (isinstance(s, dict) and s.get("img_path")) for s in samples)
+    return [str(path) for path in found if path]
+
+
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
     """Ends training at the first loss that is not a finite number, before a checkpoint can take it in.
 
     Raises:
-        RunError: names the iteration, the loss terms and the last checkpoint.
+        RunError: names the iteration, the loss terms, the batch's files and the last checkpoint.
     """
 
     priority = "VERY_HIGH"
@@ -52,10 +59,12 @@ class FiniteLossHook(Hook):
         if not wrong:
             return
         terms = ", ".join(f"{key}={value}" for key, value in wrong.items())
+        files = ", ".join(files_of(data_batch))
+        batch = f" in the batch of {files}" if files else ""
         last = newest_checkpoint(runner.work_dir)
         safe = f"the last checkpoint, {last}, is from before" if last else "no checkpoint was written yet"
         raise RunError(
-            f"iteration {runner.iter + 1}: {terms} is not a finite number; {safe}; "
+            f"iteration {runner.iter + 1}: {terms} is not a finite number{batch}; {safe}; "
             "try a smaller learning rate (optim_wrapper.optimizer.lr) or gradient clipping (optim_wrapper.clip_grad)"
         )
 

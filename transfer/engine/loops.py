@@ -20,6 +20,7 @@ from mmengine.runner.utils import calc_dynamic_intervals
 from torch.utils.data import DataLoader
 
 from backbones.errors import RunError, UserInputError
+from transfer.cli import ENDING, not_ignored, received_signal
 from transfer.engine.checkpoint import PlainCheckpointHook
 from transfer.engine.sampling import ResumableSampler
 
@@ -33,9 +34,9 @@ class Stopped(RunError):
 
 
 class StopRequest:
-    """Remembers that SIGINT or SIGTERM came, so that the loop can stop between two iterations.
+    """Remembers that SIGINT or one of `ENDING` came, so that the loop can stop between two iterations.
 
-    A second signal acts at once.
+    A second signal acts at once; not with several processes, where torchrun passes on what the whole group got already.
     """
 
     def __init__(self) -> None:
@@ -48,7 +49,9 @@ class StopRequest:
             yield self
             return
         self._owner = os.getpid()
-        self._before = {signum: signal.signal(signum, self._handle) for signum in (signal.SIGINT, signal.SIGTERM)}
+        caught = not_ignored((signal.SIGINT, *ENDING))
+        self._before = {signum: signal.signal(signum, self._handle) for signum in caught}
+        self.signum = received_signal()  # before this block, where nobody heeded it
         try:
             yield self
         finally:
@@ -61,7 +64,8 @@ class StopRequest:
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if os.getpid() == self._owner:  # data workers are forked with this handler, and have nothing to end
             self.signum = signum
-            self._restore()
+            if get_world_size() == 1:
+                self._restore()
 
     def agreed(self) -> int:
         """The signal that any process got, 0 for none; the same answer in all processes."""
@@ -76,8 +80,8 @@ class StopRequest:
 class ResumableTrainLoop(IterBasedTrainLoop):
     """`IterBasedTrainLoop` that continues exactly where a checkpoint left off, without replaying the data loader.
 
-    SIGINT and SIGTERM end it after the running iteration, with a checkpoint. A validation that was due at the
-    checkpoint's iteration is made up for first.
+    SIGINT and `transfer.cli.ENDING` end it after the running iteration, with a checkpoint. A validation that was due
+    at the checkpoint's iteration is made up for first.
 
     Args:
         runner: the runner.
@@ -150,7 +154,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         try:
             while self._iter < self._max_iters and not self.stop_training:
                 self.runner.model.train()
-                self.run_iter(next(batches))
+                self.run_iter(self._next(batches, stop))
                 self._decide_current_val_interval()
                 # Asked first: validation may take longer than whoever sent the signal waits, and can be made up for.
                 self._end_if_asked(stop)
@@ -158,6 +162,14 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         finally:
             # After an error its traceback keeps the iterator alive, and with it workers that the exit would wait for.
             getattr(batches, "_shutdown_workers", lambda: None)()
+
+    def _next(self, batches: Iterator[Any], stop: StopRequest) -> Any:
+        try:
+            return next(batches)
+        except RuntimeError:
+            if get_world_size() == 1:  # the signal may have met a data worker that was not ready for it
+                self._end_if_asked(stop)
+            raise
 
     def _validate_if_due(self, stop: StopRequest) -> None:
         due = self._iter % self.val_interval == 0 or self._iter == self._max_iters

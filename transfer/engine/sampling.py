@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import multiprocessing
+import os
 import random
 import signal
+import sys
 from collections.abc import Iterator, Sized
 from types import FrameType
 
@@ -14,6 +18,7 @@ from mmengine.registry import DATA_SAMPLERS, FUNCTIONS
 from torch.utils.data import Sampler
 
 from backbones.errors import UserInputError
+from transfer.cli import ENDING
 
 
 class EpochIndex(int):
@@ -78,21 +83,35 @@ class ResumableSampler(Sampler):
 
 # What a data worker has left to live after the first SIGTERM, in seconds.
 LINGER = 10
+_PR_SET_PDEATHSIG = 1
 
 
 @FUNCTIONS.register_module()
 def init_worker(worker_id: int) -> None:
-    """Prepares a data worker: seeded by torch's seed for it, deaf to SIGINT and hard of hearing for SIGTERM.
+    """Prepares a data worker: seeded by torch's seed for it, deaf to all but SIGTERM, for which it is hard of hearing.
 
     Terminals and job schedulers signal the whole process group, but the main process needs its workers up to the
-    checkpoint. A second SIGTERM, or `LINGER` seconds, end a worker for good.
+    checkpoint. A second SIGTERM, or `LINGER` seconds, end a worker for good, and so does the end of the process that
+    started it (on Linux; elsewhere torch's own watch, in some seconds).
     """
     seed = torch.initial_seed() % 2**32
     random.seed(seed)
     np.random.seed(seed)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for signum in {signal.SIGINT, *ENDING} - {signal.SIGTERM}:
+        signal.signal(signum, signal.SIG_IGN)
+    _die_with_parent()
     if hasattr(signal, "alarm"):
         signal.signal(signal.SIGTERM, _end_soon)
+
+
+def _die_with_parent() -> None:
+    """Asks Linux for SIGKILL when the process that started this one ends, be it by SIGKILL itself."""
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:  # it ended before it was asked for
+        os._exit(1)
 
 
 def _end_soon(signum: int, frame: FrameType | None) -> None:

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from backbones.errors import UserInputError
 from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.backbone import registered_backbones, without_initial_weights
-from transfer.engine.checkpoint import newest_checkpoint
+from transfer.engine.checkpoint import checkpoints_of, newest_checkpoint
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.console import duration, resume_command, say
 from transfer.engine.loops import Stopped
@@ -51,8 +51,12 @@ def train(
     keep_freed_memory()
     with processes(launcher):
         checkpoint = _checkpoint_to_resume(folder, resume)
-        saved = {} if checkpoint is None else load_foreign_checkpoint(checkpoint)
+        saved: dict[str, Any] = {}
         if checkpoint is not None:
+            if resume is True:
+                checkpoint, saved = newest_whole(folder)
+            else:
+                saved = load_foreign_checkpoint(checkpoint)
             check_parts(saved, checkpoint)
             seed = _seed_of(saved, checkpoint, seed)
         prepare(config, work_dir=folder, seed=seed, amp=amp, launcher=launcher)
@@ -107,6 +111,25 @@ def _checkpoint_to_resume(folder: Path, resume: str | Path | bool) -> Path | Non
     if not Path(resume).is_file():
         raise UserInputError(f"--resume {resume}: no such checkpoint, expected an iter_<n>.pth")
     return Path(resume)
+
+
+def newest_whole(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The newest checkpoint of a work directory that can be read, and what it holds; says what it passes over.
+
+    Raises:
+        UserInputError: none can be read; the line is about the newest.
+    """
+    damaged: list[UserInputError] = []
+    for path in checkpoints_of(folder):
+        try:
+            saved = load_foreign_checkpoint(path)
+        except UserInputError as error:
+            damaged.append(error)
+            continue
+        for reason in damaged:
+            say(f"{reason}; passed over, going on from {path.name}", sys.stderr)
+        return path, saved
+    raise damaged[0]
 
 
 def _seed_of(saved: Mapping[str, Any], checkpoint: Path, asked: int | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -13,12 +14,14 @@ from mmengine.dist import is_main_process
 
 from backbones.errors import RunError, UserInputError
 from backbones.files import disk_full, locked_file, remove_temporary
+from transfer.cli import Terminated, received_signal
 from transfer.engine.checkpoint import newest_checkpoint
 from transfer.engine.console import resume_command
 
 LOCK = ".lock"
 _WRITTEN_IN_PLACE = ("", ".jsonl", ".log", ".py")
 """Endings of what mmengine and we write in a work directory without putting a new file in its place."""
+_LESS_MEMORY = "lower train_dataloader.batch_size or the crop"
 _NO_MEMORY = ("out of memory", "can't allocate memory")
 
 
@@ -44,7 +47,8 @@ class WorkDir:
     def locked(self) -> Iterator[None]:
         """Holds the folder for this process; creates it and, left empty, removes it again.
 
-        A run that ends with `UserInputError` takes what it wrote with it, unless something there is worth keeping.
+        A run that ends with `UserInputError`, or by a signal, takes what it wrote with it, unless something there is
+        worth keeping.
 
         Raises:
             RunError: another process holds it.
@@ -58,7 +62,7 @@ class WorkDir:
         self._refuse_links()
         busy = f"{self.path}: another run is using this work directory; wait for it, or choose another --work-dir"
         try:
-            with locked_file(self.path / LOCK, busy), self._cleared_after_wrong_input():
+            with locked_file(self.path / LOCK, busy), self._cleared_where_nothing_came():
                 remove_temporary(self.path)
                 yield
         finally:
@@ -75,12 +79,13 @@ class WorkDir:
                 )
 
     @contextmanager
-    def _cleared_after_wrong_input(self) -> Iterator[None]:
+    def _cleared_where_nothing_came(self) -> Iterator[None]:
         before = set(self.path.iterdir())
         try:
             yield
-        except UserInputError:
-            if not self.kept(self.path):
+        except BaseException as error:
+            in_vain = isinstance(error, (UserInputError, KeyboardInterrupt, Terminated)) or received_signal()
+            if in_vain and not self.kept(self.path):
                 for entry in set(self.path.iterdir()) - before:
                     shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
             raise
@@ -91,6 +96,10 @@ class WorkDir:
         try:
             yield
         except RunError:
+            raise
+        except (KeyboardInterrupt, Terminated) as stop:
+            if kept := ", ".join(self.kept(self.path)):
+                stop.add_note(f"{self.path}: safe there: {kept}; continue with: {resume_command()}")
             raise
         except Exception as error:
             if message := _from_worker(error):
@@ -117,13 +126,19 @@ def _failure(error: Exception) -> tuple[str, str] | None:
     """What failed around the run and how to mend it; None where it is the run's own."""
     if isinstance(error, OSError) and disk_full(error):
         return f"the disk is full ({error.strerror})", "make room"
+    if isinstance(error, MemoryError):
+        return "out of memory", _LESS_MEMORY
+    if isinstance(error, (EOFError, ConnectionError)):  # a pipe to a data worker that ended
+        return "a data worker was lost, often for want of memory", "lower train_dataloader.num_workers"
+    if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):
+        return f"{error.filename or 'a file'} cannot be written or read ({error.strerror})", "allow it"
     if not isinstance(error, RuntimeError):
         return None
     if "DataLoader worker" in str(error):
         first = str(error).splitlines()[0]
         return f"a data worker was lost ({first}), often for want of memory", "lower train_dataloader.num_workers"
     if any(words in str(error).lower() for words in _NO_MEMORY):
-        return "out of memory", "lower train_dataloader.batch_size or the crop"
+        return "out of memory", _LESS_MEMORY
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from backbones.errors import RunError, UserInputError, did_you_mean
 from backbones.memory_format import to_memory_format
 from backbones.scheme import ConnectionScheme
 from transfer.engine.allocator import keep_freed_memory
+from transfer.engine.console import say
 from transfer.search.problem import Evaluation, WrappedProblem
 from transfer.search.supernet.evaluator import BlockCount, TrieEvaluator
 
@@ -41,6 +43,14 @@ class Serial:
         """One call after the other."""
         for args in arguments:
             yield job(*args)
+
+
+class LostWorker(RunError):
+    """A worker ended, and what it computed is gone."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"{what}; go on with --resume")
 
 
 class RayEngine:
@@ -88,7 +98,7 @@ class RayEngine:
         except self.ray.exceptions.RayTaskError as error:
             raise error.cause if isinstance(error.cause, Exception) else error from error
         except self.ray.exceptions.RayError as error:
-            raise RunError(f"a ray worker was lost ({type(error).__name__}); go on with --resume") from error
+            raise LostWorker(f"a ray worker was lost ({type(error).__name__})") from error
 
 
 class _Spread(WrappedProblem):
@@ -109,13 +119,24 @@ class _Spread(WrappedProblem):
         distinct = sorted(set(schemes), key=lambda scheme: scheme.bits)
         share = -(-len(distinct) // len(self._workers))
         parts = [distinct[i : i + share] for i in range(0, len(distinct), share)]
-        pending = [worker.evaluate.remote(part) for worker, part in zip(self._workers, parts, strict=False)]
         found: dict[ConnectionScheme, Evaluation] = {}
-        for part, answer in zip(parts, pending, strict=True):
-            evaluations, run, alone = self._engine._get(answer)
-            found.update(zip(part, evaluations, strict=True))
-            self._blocks.run += run
-            self._blocks.alone += alone
+        while parts:
+            dealt = [(w, part, w.evaluate.remote(part)) for w, part in zip(self._workers, parts, strict=False)]
+            again = parts[len(dealt) :]
+            for worker, part, answer in dealt:
+                try:
+                    evaluations, run, alone = self._engine._get(answer)
+                except LostWorker as lost:
+                    self._workers.remove(worker)
+                    if not self._workers:
+                        raise
+                    say(f"{lost.what}; its {len(part)} schemes are dealt again", sys.stderr)
+                    again.append(part)
+                    continue
+                found.update(zip(part, evaluations, strict=True))
+                self._blocks.run += run
+                self._blocks.alone += alone
+            parts = again
         return [found[scheme] for scheme in schemes]
 
 

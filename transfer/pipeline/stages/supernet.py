@@ -11,10 +11,9 @@ from mmengine.config import Config
 
 from backbones.errors import UserInputError
 from transfer.engine.checkpoint import newest_checkpoint
-from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.config_check import apply_options, load_config
 from transfer.engine.console import say
-from transfer.engine.training import train
+from transfer.engine.training import newest_whole, train
 from transfer.pipeline.config import SearchConfig
 from transfer.pipeline.stages.base import SearchRun, Stage
 from transfer.search.supernet import SupernetProblem
@@ -72,9 +71,8 @@ class TrainSupernet(Stage):
 
     def done(self, run: SearchRun) -> bool:
         """All its iterations."""
-        trained = newest_checkpoint(run.file(SUPERNET))
-        wanted = supernet_config(run.config).train_cfg.max_iters
-        return trained is not None and load_foreign_checkpoint(trained)["meta"]["iter"] >= wanted
+        folder, wanted = run.file(SUPERNET), supernet_config(run.config).train_cfg.max_iters
+        return newest_checkpoint(folder) is not None and newest_whole(folder)[1]["meta"]["iter"] >= wanted
 
     def make(self, run: SearchRun) -> int:
         """As far as it is not trained yet."""
