@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-fast test-all test-app lint clean
+.PHONY: demo test test-fast test-all test-app faults lint clean
 
 # Generates crowd scenes, learns to count in them, tests the best checkpoint, and draws what was learnt.
 DEMO := work_dirs/sample_ean_se
@@ -45,6 +45,10 @@ test-app: .venv-app/.installed
 	.venv-app/bin/python -m pip install --quiet --upgrade "pip>=23.2" "setuptools<81"
 	.venv-app/bin/python -m pip install -e ".[lite,app]" "pytest>=8" "filelock>=4.2" playwright
 	touch $@
+
+# Real small runs are killed 20 times each, and struck by other faults: results/reliability/faults.md, after hours.
+faults: $(STAMP)
+	$(BIN)/python -m tests.faults --kills 20
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

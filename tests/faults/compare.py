@@ -10,13 +10,16 @@ from typing import Any
 
 import torch
 
+from .process import TEMPORARY
+
 _TIMES = re.compile(r"(^|[./_])(time|times|eta|seconds|created|latency|fresh)($|[./_])")
 """Keys of what two runs may differ in: durations, and how much of a log a resumed search found there."""
 _DERIVED = ("crc32", "log_sha256", "supernet_sha256", "sha256", "checkpoint_sha256")
 """Hashes of files that hold a time, or are named by one."""
 _STAMP = re.compile(r"\d{8}_\d{6}")
 _WAY = re.compile(
-    r"(^|/)(\d{8}_\d{6}|cards\.lock|logs)(/|$)|\.(log|lock|sha256|out|err)$|tfevents|(^|/)(curve\.png|increment\.json)$|^work/.*\.py$"
+    r"(^|/)(\d{8}_\d{6}|logs)(/|$)"  # what mmengine and torchrun write of their own
+    r"|\.(log|lock|sha256)$|tfevents|(^|/)(curve\.png|increment\.json)$|^work/.*\.py$"
 )
 """Files that tell of the way rather than of the result; `increment.json` holds measured times, a config `resume`."""
 
@@ -51,7 +54,12 @@ def differences(reference: Path, found: Path, folders: tuple[str, ...]) -> list[
 def _files(place: Path, folders: tuple[str, ...]) -> dict[str, Path]:
     paths = [path for folder in folders for path in (place / folder).rglob("*") if path.is_file()]
     names = {path.relative_to(place).as_posix(): path for path in paths}
-    return {name: path for name, path in names.items() if not _WAY.search(name)}
+    return {name: path for name, path in names.items() if not _WAY.search(name) and not _temporary(name)}
+
+
+def _temporary(name: str) -> bool:
+    """Whether it is what is reported as left behind."""
+    return any(map(TEMPORARY.match, name.split("/")))
 
 
 def _leaves(path: Path, place: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .compare import differences
-from .process import Ended, Writes, alive, family, kill, outliving, temporaries
+from .process import POLL, Ended, Running, Writes, family, kill, outliving, temporaries
 from .runs import Home, Run
 
 TRIES = 5
@@ -17,11 +17,19 @@ TRIES = 5
 
 @dataclass(frozen=True)
 class Reference:
-    """A run that nothing happened to: where it lies, how long it took, how many temporary files it wrote."""
+    """A run that nothing happened to.
+
+    Attributes:
+        place: where it lies.
+        seconds: that it took.
+        writes: temporary files that it was seen to write.
+        peak: bytes of address space that it took at most; 0 where that cannot be told.
+    """
 
     place: Path
     seconds: float
     writes: int
+    peak: int
 
 
 @dataclass
@@ -58,13 +66,15 @@ def unbroken(run: Run, home: Home) -> Reference:
         RuntimeError: that failed, or left temporary files.
     """
     place = home.place(run, "unbroken")
-    writes, running = Writes(place), home.start(run, place)
-    running.until(lambda: writes.count < 0)  # counts to the end
+    writes, peak, running = Writes(place), 0, home.start(run, place)
+    while running.runs:
+        peak = max(peak, writes.count and running.peak())
+        running.sleep(POLL)
     ended = running.end()
     left = [*temporaries(place)]
     if ended.status or left:
         raise RuntimeError(f"{run.name}: the unbroken run ended with {ended.status}, left {left}: {ended.err[-2000:]}")
-    return Reference(place, ended.seconds, writes.count)
+    return Reference(place, ended.seconds, writes.count, peak)
 
 
 def kill_once(run: Run, reference: Reference, home: Home, draw: random.Random, number: int, inside: bool) -> Killed:
@@ -98,23 +108,24 @@ def _kill(
     run: Run, reference: Reference, home: Home, place: Path, draw: random.Random, inside: bool, found: Killed
 ) -> bool:
     for trial in range(TRIES):
-        shrunk = 0.8**trial
         running = home.start(run, place)
-        if inside:
-            writes, wanted = Writes(place), draw.randint(1, max(1, int(reference.writes * shrunk)))
-            running.until(lambda: writes.count >= wanted)
-        else:
-            running.sleep(draw.uniform(0.02, 1) * reference.seconds * shrunk)
+        _wait(running, reference, draw, inside, 0.8**trial)
         if running.runs:
             all_of_them = family(running.pid)
             kill(list(all_of_them) if run.together else [running.pid])
             running.end()
             found.inside = any(temporaries(place))
-            rest = alive(all_of_them)
-            if outliving(all_of_them):
-                found.left.append(f"{len(rest)} processes")
+            if left := outliving(all_of_them):
+                found.left.append(f"{len(left)} processes")
             return True
-        shutil.rmtree(place)
-        place.mkdir()
-        home.fill(run, place)
+        home.empty(run, place)
     return False
+
+
+def _wait(running: Running, reference: Reference, draw: random.Random, inside: bool, part: float) -> None:
+    """Until a temporary file appears, or for a while; within the first `part` of the run."""
+    if not inside:
+        running.sleep(draw.uniform(0.02, 1) * reference.seconds * part)
+        return
+    writes, wanted = Writes(running.folder), draw.randint(1, max(1, int(reference.writes * part)))
+    running.until(lambda: writes.count >= wanted)

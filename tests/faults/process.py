@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,10 +97,15 @@ class Running:
 
     def sleep(self, seconds: float) -> None:
         """Lets it run for so long, or to its end."""
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(max(seconds, 0))
-        except subprocess.TimeoutExpired:
-            pass
+
+    def peak(self) -> int:
+        """Bytes of address space that it took at most, up to now; 0 where the system does not tell."""
+        with suppress(OSError):
+            found = re.search(r"VmPeak:\s*(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
+            return int(found[1]) << 10 if found else 0
+        return 0
 
 
 def temporaries(folder: Path) -> Iterator[str]:
@@ -163,10 +169,8 @@ def alive(processes: Mapping[int, str]) -> list[int]:
 def kill(pids: Sequence[int], signum: int = signal.SIGKILL) -> None:
     """Sends all of them a signal."""
     for pid in pids:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(pid, signum)
-        except ProcessLookupError:
-            pass
 
 
 def outliving(processes: Mapping[int, str]) -> list[int]:

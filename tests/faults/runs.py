@@ -174,10 +174,14 @@ class Home:
     def place(self, run: Run, name: str) -> Path:
         """A new folder with all that `run` reads."""
         place = self.folder / f"{run.name}-{name}"
+        self.empty(run, place)
+        return place
+
+    def empty(self, run: Run, place: Path) -> None:
+        """Makes a folder, or what is left of it, new."""
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         self.fill(run, place)
-        return place
 
     def fill(self, run: Run, place: Path) -> None:
         """Puts what `run` reads into a folder."""
