@@ -14,6 +14,8 @@ from backbones.widths import WidthPlan
 from transfer.search.width.keep import Keep
 from transfer.search.width.ranking import LEAST, TOLERANCE, Order, at_least, choose, cost_of, scaled
 
+pytestmark = pytest.mark.slow
+
 
 def drawn(net, seed=0):
     """Scores of sites that differ a hundredfold from each other."""
