@@ -9,11 +9,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-<<<<<<< HEAD
-.PHONY: demo test test-fast test-all test-app docs docs-test lint clean
-=======
-.PHONY: demo test test-fast test-all test-app faults lint clean
->>>>>>> harness
+.PHONY: demo test test-fast test-all test-app docs docs-test faults lint clean
 
 # Generates crowd scenes, learns to count in them, tests the best checkpoint, and draws what was learnt.
 DEMO := work_dirs/sample_ean_se
@@ -50,7 +46,6 @@ test-app: .venv-app/.installed
 	.venv-app/bin/python -m pip install -e ".[lite,app]" "pytest>=8" "filelock>=4.2" playwright
 	touch $@
 
-<<<<<<< HEAD
 # The documentation as a site, build/docs/docs/index.html; every warning is an error.
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html -c docs . build/docs
@@ -63,11 +58,10 @@ docs-test: $(STAMP)
 $(VENV)/.docs: $(STAMP)
 	$(BIN)/python -m pip install -e ".[docs]"
 	touch $@
-=======
+
 # Real small runs are killed 20 times each, and struck by other faults: results/reliability/faults.md, after hours.
 faults: $(STAMP)
 	$(BIN)/python -m tests.faults --kills 20
->>>>>>> harness
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -15,11 +15,11 @@ SOURCE = "tools/backbones.py verify --write: half of the FLOPs that torch.utils.
 _KEY = "macs_billion"
 
 
-def count(model: nn.Module, size: int) -> int:
-    """MACs of `model` for one RGB image of `size` x `size` pixels; a model on `meta` needs no memory and no time.
+def count(model: nn.Module, size: int, channels: int = 3) -> int:
+    """MACs of `model` for one image of `size` x `size` pixels, RGB unless told otherwise.
 
-    Half of the FLOPs of `torch.utils.flop_counter.FlopCounterMode`: of convolutions and matrix products. What is added,
-    normalised, pooled or activated counts nothing.
+    A model on `meta` needs no memory and no time. Half of the FLOPs of `torch.utils.flop_counter.FlopCounterMode`: of
+    convolutions and matrix products. What is added, normalised, pooled or activated counts nothing.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -27,7 +27,7 @@ def count(model: nn.Module, size: int) -> int:
     place = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     training = model.training
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model.eval()(torch.empty(1, 3, size, size, device=place))
+        model.eval()(torch.empty(1, channels, size, size, device=place))
     model.train(training)
     return counter.get_total_flops() // 2
 

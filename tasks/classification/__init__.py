@@ -6,6 +6,7 @@ Importing it fills mmengine's registries.
 from tasks.classification.cifar import Cifar100
 from tasks.classification.classifier import Classifier
 from tasks.classification.digits import Digits
+from tasks.classification.distillation import DistilledClassifier
 from tasks.classification.folder import ImageFolder
 from tasks.classification.hooks import ImageSizeHook
 from tasks.classification.metric import TopKMetric
@@ -16,6 +17,7 @@ __all__ = [
     "ClassificationPreprocessor",
     "Classifier",
     "Digits",
+    "DistilledClassifier",
     "ImageFolder",
     "ImageSizeHook",
     "TopKMetric",

@@ -11,7 +11,7 @@ from register_files import BEST, EMPTY, NAME, SUPERNET, classifier, read, replac
 from backbones.errors import UserInputError
 from backbones.integrity import log_line
 from backbones.weights import sha256_file
-from transfer.pipeline.register import _check_name, register_search
+from transfer.pipeline.register import check_name, register_search
 from transfer.search.log import LOG_NAME
 
 
@@ -49,9 +49,9 @@ def test_a_name_that_only_begins_like_the_architecture(work_dir, cards):
     write(work_dir, {**record, "arch": "resnet56"}, "search")
     assert "6 blocks" in (line := refused(cards, work_dir)) or "expected 6" in line
     with pytest.raises(UserInputError, match="the search is of resnet20,"):
-        _check_name("resnet20_basic_se.x", "resnet20")
-    _check_name("resnet20_basic_se.x", "resnet20_basic")
-    _check_name("resnet20.x", "resnet20")
+        check_name("resnet20_basic_se.x", "resnet20")
+    check_name("resnet20_basic_se.x", "resnet20_basic")
+    check_name("resnet20.x", "resnet20")
 
 
 @pytest.mark.parametrize("name", ["resnet38", "resnet38.", "resnet38_SE.x", "resnet38.a/b", "resnet38.a b"])

@@ -106,7 +106,7 @@ def _add_register(command: argparse.ArgumentParser) -> None:
     command.add_argument("--scheme", help="such as 100.1011.010011.011 (default: every block; of a search, its best)")
     command.add_argument("--widths", help="channels left inside blocks, such as 8x8*2.16x16*2.32x32*2 (default: all)")
     command.add_argument("--genotype", help="of searched cells, such as '|none~0|+|...|', in quotes")
-    command.add_argument("--run", dest="training", help="of a search: plain, full_sa or full_share beside it")
+    command.add_argument("--run", dest="training", help="of a search: plain, full_sa, full_share; of widths, any")
     command.add_argument("--provenance", help=f"where the scheme comes from: {', '.join(KINDS)} (default hand)")
     command.add_argument("--source-text", metavar="TEXT", help="the paper, the search run or the person")
     command.add_argument("--summary", help="one line")
@@ -229,7 +229,13 @@ def _card_of_search(args: argparse.Namespace) -> BackboneCard:
     if args.name is None:
         raise UserInputError(f"register: {args.source} is the folder of a search, expected --name arch.tag beside it")
     from transfer.pipeline.register import register_search
+    from transfer.pipeline.width.register import is_width_search, register_width_search
 
+    if is_width_search(args.source):
+        _refuse_beside(args, ("scheme",))
+        return register_width_search(
+            args.source, args.name, run=args.training, directory=args.into, licence=args.licence
+        )
     return register_search(
         args.source, args.name, scheme=args.scheme, run=args.training, directory=args.into, licence=args.licence
     )

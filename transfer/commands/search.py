@@ -1,10 +1,11 @@
-"""Searches connection schemes: trains a supernet, searches it, trains the best schemes from scratch."""
+"""Searches connection schemes or widths: trains a network, searches it, trains the best of what was found."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from backbones.errors import UserInputError
 from transfer.cli import add_cfg_options, add_config, add_device, add_engine
 
 
@@ -28,18 +29,17 @@ def main(argv: list[str] | None = None) -> int:
     import transfer.engine  # noqa: F401  (guards and registries)
     from transfer.engine.config_check import parse_options
     from transfer.engine.runner_setup import choose_device
-    from transfer.pipeline.config import read_search_config
     from transfer.pipeline.engines import get_engine
     from transfer.pipeline.run import run_search
+    from transfer.pipeline.width.config import WidthSearchConfig, read_any_config
+    from transfer.pipeline.width.run import run_width_search
 
     choose_device(args.device)
-    options = parse_options(args.cfg_options)
-    if args.seed is not None:
-        options["search.seed"] = args.seed
-    return run_search(
-        read_search_config(args.config, options),
-        args.work_dir or Path("work_dirs") / f"search_{Path(args.config).stem}",
-        resume=args.resume,
-        amp=args.amp,
-        engine=get_engine(args.engine, args.workers),
-    )
+    config = read_any_config(args.config, parse_options(args.cfg_options), seed=args.seed)
+    work_dir = args.work_dir or Path("work_dirs") / f"search_{Path(args.config).stem}"
+    if isinstance(config, WidthSearchConfig):
+        if args.engine != "serial":
+            raise UserInputError(f"--engine {args.engine}: widths are searched in one process; leave it out")
+        return run_width_search(config, work_dir, resume=args.resume, amp=args.amp)
+    engine = get_engine(args.engine, args.workers)
+    return run_search(config, work_dir, resume=args.resume, amp=args.amp, engine=engine)

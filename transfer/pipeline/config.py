@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
+from mmengine.config import Config
+
 from backbones.errors import UserInputError, did_you_mean
 from backbones.schema import Check, Natural, Positive, read
 from transfer.engine.config_check import read_config
@@ -180,9 +182,19 @@ def read_search_config(path: str | Path, options: Mapping[str, Any] | None = Non
     Raises:
         UserInputError: no such file, a key that nothing reads, a value out of range.
     """
+    return search_config_of(*opened_config(path, options))
+
+
+def opened_config(path: str | Path, options: Mapping[str, Any] | None = None) -> tuple[Config, Path]:
+    """What a search config's file holds, of whichever kind of search, with the options; and the file."""
     path = find_config(path, "search")
     config = read_config(path, path)
     config.merge_from_dict(dict(options or {}))
+    return config, path
+
+
+def search_config_of(config: Config, path: Path) -> SearchConfig:
+    """The search that an opened config asks for; raises `UserInputError` as `read_search_config` does."""
     sections = read(_Sections, config.to_dict(), f"config {path}", strict=True)
     return SearchConfig(**vars(sections), path=path)
 

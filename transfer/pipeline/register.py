@@ -74,12 +74,12 @@ def register_search(
             "RGB images; search with such"
         )
     training = _chosen(work_dir, search, scheme, run)
-    _check_name(name, search.arch)
+    check_name(name, search.arch)
     card = _card(name, search, training, work_dir)
     read_evaluations(work_dir, search)  # the log must be that of this search
     checkpoint = work_dir / training.checkpoint
-    _check_hash(checkpoint, training.sha256, f"run {training.name!r} of {STANDALONE}")
-    card, state = _fitting(card, checkpoint, search.num_classes)
+    check_hash(checkpoint, training.sha256, f"run {training.name!r} of {STANDALONE}")
+    card, state = fitting(card, checkpoint, search.num_classes)
     origin = f"{_recipe(training)}, on {search.data}; checkpoint sha256 {training.sha256}"
     try:
         return register_backbone(card, weights=state, licence=licence, weights_source=origin, directory=directory)
@@ -159,7 +159,7 @@ def _given(scheme: str, depths: Sequence[int]) -> ConnectionScheme:
         raise UserInputError(f"--scheme: {error}") from None
 
 
-def _check_name(name: str, arch: str) -> None:
+def check_name(name: str, arch: str) -> None:
     """Names begin with their architecture; of two that fit, such as resnet20 and resnet20_basic, the longer counts."""
     head = name.partition(".")[0]
     fitting = [known for known in ARCHITECTURES if head == known or head.startswith(f"{known}_")]
@@ -202,8 +202,8 @@ def _recipe(training: Run) -> str:
     scheme = f", scheme {training.scheme}" if training.attention else ""
     seed = "" if training.seed is None else f", seed={training.seed}"
     amp = ", amp" if training.amp else ""
-    options = _in_brackets(training.options or {})
-    return f"{_shown(training.config)}{options}{scheme}, max_iters={training.max_iters}{seed}{amp}"
+    options = in_brackets(training.options or {})
+    return f"{shown(training.config)}{options}{scheme}, max_iters={training.max_iters}{seed}{amp}"
 
 
 def _provenance(search: Search, training: Run) -> tuple[Provenance, str]:
@@ -211,9 +211,9 @@ def _provenance(search: Search, training: Run) -> tuple[Provenance, str]:
     scheme = training.scheme
     counts = {"budget": search.budget, "evaluations": search.evaluations, "seed": search.seed, "bn": search.bn}
     known = [f"{key} {value}" for key, value in counts.items() if value is not None]
-    how = ", ".join([f"method {search.method}{_in_brackets(search.method_args)}", *known, f"data {search.data}"])
+    how = ", ".join([f"method {search.method}{in_brackets(search.method_args)}", *known, f"data {search.data}"])
     objective = {key: value for key, value in search.objective.items() if not isinstance(value, (list, dict))}
-    told = [f"objective{_in_brackets(objective)}"] if objective else []
+    told = [f"objective{in_brackets(objective)}"] if objective else []
     told += [_told(search.supernet), f"{LOG_NAME} sha256 {search.log_sha256}"]
     connected = f"{scheme.connected} of {scheme.total} blocks connected"
     if not training.is_candidate:
@@ -227,15 +227,16 @@ def _provenance(search: Search, training: Run) -> tuple[Provenance, str]:
 def _told(supernet: Supernet) -> str:
     values = {"beta": supernet.beta, "max_iters": supernet.max_iters, "seed": supernet.seed, "sha256": supernet.sha256}
     known = [f"{key} {value}" for key, value in values.items() if value is not None]
-    config = f"{_shown(supernet.config)}{_in_brackets(supernet.options)}" if supernet.config else "unknown"
+    config = f"{shown(supernet.config)}{in_brackets(supernet.options)}" if supernet.config else "unknown"
     return ", ".join([f"supernet trained with {config}", *known])
 
 
-def _in_brackets(values: Mapping[str, Any]) -> str:
+def in_brackets(values: Mapping[str, Any]) -> str:
+    """` (key=value, ...)` without the space; empty for none."""
     return f"({', '.join(f'{key}={value}' for key, value in values.items())})" if values else ""
 
 
-def _shown(config: str) -> str:
+def shown(config: str) -> str:
     """A config's path as others know it: from `configs` on, and never a folder of this machine."""
     path = PurePath(os.path.normpath(config))
     if path.is_absolute() and "configs" not in path.parts:
@@ -248,7 +249,8 @@ def _shown(config: str) -> str:
 # ---- weights
 
 
-def _check_hash(path: Path, expected: str, says: str) -> None:
+def check_hash(path: Path, expected: str, says: str) -> None:
+    """Raises `UserInputError` where a file is gone or not the one that `says`, in words, recorded."""
     if not path.is_file():
         raise UserInputError(f"{path}: no such file, but {says} names it; bring it back")
     found = sha256_file(path)
@@ -258,7 +260,7 @@ def _check_hash(path: Path, expected: str, says: str) -> None:
         )
 
 
-def _fitting(card: BackboneCard, path: Path, num_classes: int) -> tuple[BackboneCard, dict[str, Any]]:
+def fitting(card: BackboneCard, path: Path, num_classes: int) -> tuple[BackboneCard, dict[str, Any]]:
     """Loads a checkpoint into the stand-alone network: each tensor must have its place, each place its tensor.
 
     Returns:
