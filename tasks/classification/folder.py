@@ -209,6 +209,8 @@ def decoding(path: str | Path) -> Iterator[None]:
 def read_rgb(path: str | Path) -> Image.Image:
     """Decodes an image to RGB; raises `UserInputError` that names a file which cannot be decoded."""
     with decoding(path), open_image(path) as image:
+        if image.mode == "F":
+            raise ValueError("32-bit floating-point pixels have no agreed range")
         return image.convert("RGB")
 
 

@@ -24,6 +24,7 @@ class Case:
         says: of a handled case: what its output must hold.
         status: of a refusal; 1 where the surroundings are to blame.
         failed: it failed on 24 Nov 2026; the number of the finding.
+        keeps: what was done of the other inputs rightly stays.
         editable: what is wrong can be seen and typed, so that "expected VALUE" says how to mend it.
     """
 
@@ -35,6 +36,7 @@ class Case:
     says: str = ""
     status: int = 2
     failed: str = ""
+    keeps: bool = False
     editable: bool = True
 
     @property

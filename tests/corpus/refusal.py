@@ -12,7 +12,7 @@ import re
 EXPECTED = re.compile(
     r"\bexpected\b|\bat (most|least)\b|\bonly\b|\binstead of\b|\bmust\b|\bneeds?\b|\bone of\b|\bdoes not (take|fit|exist)"
     r"|\bis not (the|what|a)\b|\bnot (valid|a readable|a)\b|\bno such\b|\bchoose from\b|\brequired\b|\bDid you mean\b"
-    r"|\bwithout\b|\bcannot\b|\bas well\b|\btakes\b|\balready\b",
+    r"|\bwas .*, now it is\b|\bwithout\b|\bcannot\b|\bas well\b|\btakes\b|\balready\b",
 )
 """Says what was expected, or that what was expected is not there."""
 

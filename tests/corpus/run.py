@@ -187,7 +187,7 @@ def _verdict(case: Case, status: int, out: str, err: str, result: dict) -> tuple
         return "parts missing", f"{len(lines)} lines of error, status {status}: {err[-300:]}"
     if status != case.status:
         return "wrong status", f"{status}: {lines[0]}"
-    if result["left"]:
+    if result["left"] and not case.keeps:
         return "left behind", f"{', '.join(result['left'][:4])}: {lines[0]}"
     if parts := missing_parts(lines[0], case.names, editable=case.editable):
         return "parts missing", f"{', '.join(parts)}: {lines[0]}"

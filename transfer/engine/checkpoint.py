@@ -160,7 +160,7 @@ def _shape(value: Any) -> tuple[int, ...] | str:
 def newest_checkpoint(work_dir: str | Path) -> Path | None:
     """The checkpoint to continue from: what `last_checkpoint` names, else the one with the most iterations."""
     folder = Path(work_dir)
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # binary
         named = folder / Path((folder / "last_checkpoint").read_text().strip()).name
         if named.is_file() and named.suffix == ".pth":
             return named

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +71,7 @@ def evaluate(
     meta = load_foreign_checkpoint(checkpoint).get("meta", {})
     prepare(config, work_dir=work_dir, seed=meta.get("seed"), launcher=launcher, training=False)
     config.load_from, config.resume = str(checkpoint), False
-    with processes(launcher), WorkDir(Path(work_dir), kept=lambda folder: ()).explained():
+    with processes(launcher), _cleared(Path(work_dir)), WorkDir(Path(work_dir), kept=lambda folder: ()).explained():
         with without_initial_weights():
             runner = build_runner(config)
         backbone = backbone_meta(runner.model)  # which a deployed copy no longer says
@@ -86,6 +89,22 @@ def evaluate(
             write_json(out, record)
         say(metric_line(numbers(metrics)))
     return record
+
+
+@contextmanager
+def _cleared(folder: Path) -> Iterator[None]:
+    """Removes what is written into a folder inside, and the folders made for it, where that ends with wrong input."""
+    new = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    before = set(folder.iterdir()) if folder.is_dir() else set()
+    try:
+        yield
+    except UserInputError:
+        for entry in (set(folder.iterdir()) if folder.is_dir() else set()) - before:
+            shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
+        for parent in new:
+            with suppress(OSError):  # somebody else's is in it
+                parent.rmdir()
+        raise
 
 
 def _intervals(runner: Any) -> dict[str, Any]:

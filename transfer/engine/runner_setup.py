@@ -78,6 +78,8 @@ class TransferRunner(Runner):
     ) -> dict[str, Any]:
         """Loads weights; strictly on resume and in tests, else (`load_from` in training) with a logged report."""
         checkpoint = load_foreign_checkpoint(filename, map_location)
+        if "state_dict" not in checkpoint:  # a plain state dict, which hooks know nothing of
+            checkpoint = {"state_dict": checkpoint}
         training = self._train_loop is not None
         if strict or self._resume or not training:
             check_same_model(self.model, checkpoint, filename)
@@ -101,7 +103,7 @@ class TransferRunner(Runner):
         self.__dict__["load_checkpoint"] = remembering  # hides the method for as long as `resume` runs
         try:
             super().resume(filename, *args, **kwargs)
-        except (ValueError, KeyError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, UserInputError):
                 raise
             raise UserInputError(

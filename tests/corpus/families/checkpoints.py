@@ -30,7 +30,7 @@ PARTS = ("state_dict", "optimizer", "message_hub", "meta", "param_schedulers", "
 INNER = ("meta.iter", "meta.epoch", "meta.seed", "meta.cfg", "message_hub.log_scalars", "message_hub.runtime_info",
          "message_hub.resumed_keys", "optimizer.state", "optimizer.param_groups", "sampler.position",
          "param_schedulers.0")  # fmt: skip
-FINE = {"meta.cfg": "nothing is compared with it", "meta.seed None": "the config's own seed"}
+FINE = {"meta.cfg": "nothing is compared with it"}
 
 
 def _set(content: Any, key: str, value: Any) -> Any:

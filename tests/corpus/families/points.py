@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shutil
 import struct
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,7 @@ from counting_files import save_mat
 
 from tasks.counting.formats import read_file
 from tasks.counting.points import read_points
+from tests.corpus.base import base
 from tests.corpus.case import Case
 from tests.corpus.spoil import spoilt
 
@@ -39,7 +41,7 @@ JSON = {
 TABLES = {
     "words": "left right\n", "one column": "1\n2\n", "three columns": "1 2 3\n", "ragged": "1 2\n3\n",
     "nan": "1 nan\n", "infinite": "1 inf\n", "text": "1 two\n", "hexadecimal": "0x1 0x2\n", "quotes": '"1 2\n',
-    "heading alone twice": "x,y\nx,y\n", "huge": "1e400 1\n", "a line of a million cells": "1 " * 1_000_000 + "\n",
+    "a heading twice": "x,y\nx,y\n", "huge": "1e400 1\n", "a line of a million cells": "1 " * 1_000_000 + "\n",
     "another heading": "width,height\n1,2\n", "bracketed": "[1, 2]\n", "decimal commas": "1,5 2,5\n",
 }  # fmt: skip
 BYTES: dict[str, bytes] = {
@@ -143,6 +145,7 @@ def _list(name: str, form: str, content: object) -> Callable[[Path], Callable[[]
 
 def _imported(text: str, ending: str, folder: Path) -> list[str]:
     Path(f"marks{ending}").write_text(text)
+    shutil.copy(base() / "a.png", "a.png")
     return ["import-points", f"marks{ending}", "--out", "out"]
 
 
@@ -197,13 +200,13 @@ def cases() -> list[Case]:
 
 UNUSED = {
     "labelme": ("version", "flags", "imageData", "imageHeight", "imageWidth", "shapes.0.flags", "shapes.0.label"),
-    "coco": ("images.0.width", "images.0.height", "categories.0.keypoints", "categories.0.name", "annotations.0.id",
+    "coco": ("images.0.width", "images.0.height", "annotations.0.category_id", "categories.0.keypoints", "categories.0.name", "annotations.0.id",
              "annotations.0.num_keypoints", "annotations.0.bbox"),
-    "via": ("street.jpg999.size", "street.jpg999.file_attributes", "street.jpg999.regions.0.region_attributes.kind"),
-    "label_studio": ("0.id", "0.annotations.0.id"),
+    "via": ("street.jpg999.regions.0.region_attributes", "street.jpg999.size", "street.jpg999.file_attributes", "street.jpg999.regions.0.region_attributes.kind"),
+    "label_studio": ("0.annotations.0.was_cancelled", "0.annotations.0.result.0.value.width", "0.id", "0.annotations.0.id"),
 }  # fmt: skip
 
 
 def _fine(form: str, key: str) -> str:
     """In which way a key of another type is handled: those that say nothing of where points are, are not read."""
-    return "is not read" if key in UNUSED[form] or key.endswith((".id", ".from_name", ".to_name")) else ""
+    return "is not read" if key in UNUSED[form] or key.endswith((".annotations.0.id", ".from_name", ".to_name")) else ""
