@@ -88,7 +88,9 @@ def unpack(source: str | Path, folder: Path, parse: Callable[[str, Path], Card])
         if len(cards) != 1:
             raise UserInputError(f"{source}: holds {len(cards)} cards (.toml), expected one; get the pack again")
         if sizes[cards[0]] > _CARD_BYTES:
-            raise UserInputError(f"{source}: its card takes {sizes[cards[0]]} bytes, expected 1 MiB at most; get the pack again")
+            raise UserInputError(
+                f"{source}: its card takes {sizes[cards[0]]} bytes, expected 1 MiB at most; get the pack again"
+            )
         text = read(cards[0]).read().decode("utf-8", errors="replace")
         try:
             card = parse(text, folder / cards[0])
@@ -105,9 +107,13 @@ def _take_weights(source: Path, card: Card, sizes: dict[str, int], read: _Read, 
     assert card.weights is not None and card.weights.file is not None
     name, expected = card.weights.file, card.weights.bytes
     if name not in sizes:
-        raise UserInputError(f"{source}: its card names the weights {name!r}, which are not in it, expected both; get the pack again")
+        raise UserInputError(
+            f"{source}: its card names the weights {name!r}, which are not in it, expected both; get the pack again"
+        )
     if expected is not None and sizes[name] != expected:
-        raise UserInputError(f"{source}: {name} takes {sizes[name]} bytes, but the card says {expected}; get the pack again")
+        raise UserInputError(
+            f"{source}: {name} takes {sizes[name]} bytes, but the card says {expected}; get the pack again"
+        )
     PACKED_WEIGHTS.check(sizes[name], f"{source}: {name}")
     with (folder / name).open("wb") as out:
         shutil.copyfileobj(read(name), out)
@@ -148,9 +154,13 @@ def _sizes(source: Path, archive: zipfile.ZipFile | tarfile.TarFile) -> dict[str
     else:
         odd = [member.name for member in archive if not member.isreg()]
         if odd:
-            raise UserInputError(f"{source}: member {odd[0]!r} is a link, a folder or a device, expected plain files; get the pack again")
+            raise UserInputError(
+                f"{source}: member {odd[0]!r} is a link, a folder or a device, expected plain files; get the pack again"
+            )
         sizes = {member.name: member.size for member in archive}
         count = len(archive.getmembers())
     if count != len(sizes):
-        raise UserInputError(f"{source}: two of its members have the same name, expected one of each; get the pack again")
+        raise UserInputError(
+            f"{source}: two of its members have the same name, expected one of each; get the pack again"
+        )
     return sizes

@@ -75,7 +75,7 @@ class ParameterCount:
     conv_bias: bool = False
 
     def __post_init__(self) -> None:
-        for name, value, least in (("count", self.count, 1), ("num_classes", self.num_classes, 0)):
+        for name, value, least in (("count", self.count, 0), ("num_classes", self.num_classes, 0)):
             if value is not None and not least <= value <= _MOST:
                 raise UserInputError(f"key '{name}' is {value}, expected {least} to {_MOST:,}")
 

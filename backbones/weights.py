@@ -246,7 +246,9 @@ def load_weights(model: Trunk, source: str | Path | Mapping[str, Any], *, init: 
     comparison = _compare(model, own, state, init)
     comparison.wrong += filter(None, (unsound(key, state[key], own[key]) for key in comparison.loaded))
     if comparison.wrong:
-        raise UserInputError(f"{name}: not weights of {_described(model)} (init={init}): {comparison.difference()}; take its own")
+        raise UserInputError(
+            f"{name}: not weights of {_described(model)} (init={init}): {comparison.difference()}; take its own"
+        )
     with torch.no_grad():
         model.load_state_dict({**own, **{key: state[key] for key in comparison.loaded}})
     return LoadReport(

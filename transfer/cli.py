@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "scenes": ("scenes",),
     "models": ("models",),
     "export": ("export",),
+    "inspect": ("inspect",),
     "app": ("app",),
     "import-points": ("import_points",),
     **{name: ("backbones", name) for name in ("list", "show", "verify", "register", "remove", "fetch", "pack")},
@@ -175,8 +176,16 @@ def run_command(main: Callable[..., int | None], argv: list[str] | None = None) 
         return _say(_system_error(error), FAILED)
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
+            _ask_for_report()
             raise
         return _say("no memory left; take a smaller batch or smaller crops", FAILED)
+    except Exception:
+        _ask_for_report()
+        raise
+
+
+def _ask_for_report() -> None:
+    print("defect: this is none of your input's; please report the lines below, and the command", file=sys.stderr)
 
 
 def _say(line: str, status: int) -> int:
@@ -186,7 +195,7 @@ def _say(line: str, status: int) -> int:
 
 def _system_error(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}"
+    return f"{where}{error.strerror or error}; check that path, its rights and the room there"
 
 
 def _out_of_memory(error: BaseException) -> bool:

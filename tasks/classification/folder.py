@@ -187,11 +187,15 @@ def read_annotations(path: Path, images: Path) -> dict[str, list[str]]:
         if not name or not label.strip():
             raise UserInputError(f"{path}: line {number} is {line[:80]!r}, expected a file name, a tab and a class")
         if name not in left:
-            raise UserInputError(f"{path}: line {number} names {name!r}, which is not in {images} or was named before")
+            raise UserInputError(
+                f"{path}: line {number} names {name!r}, which is not in {images} or was named before; correct it"
+            )
         left.remove(name)
         classes.setdefault(label.strip(), []).append(name)
     if left:
-        raise UserInputError(f"{path}: names no class for {len(left)} images of {images}, such as {min(left)!r}")
+        raise UserInputError(
+            f"{path}: names no class for {len(left)} images of {images}, such as {min(left)!r}, expected all; add them"
+        )
     return {label: sorted(names) for label, names in classes.items()}
 
 

@@ -12,7 +12,7 @@ import re
 EXPECTED = re.compile(
     r"\bexpected\b|\bat (most|least)\b|\bonly\b|\binstead of\b|\bmust\b|\bneeds?\b|\bone of\b|\bdoes not (take|fit|exist)"
     r"|\bis not (the|what|a)\b|\bnot (valid|a readable|a)\b|\bno such\b|\bchoose from\b|\brequired\b|\bDid you mean\b"
-    r"|\bwas .*, now it is\b|\bwithout\b|\bcannot\b|\bas well\b|\btakes\b|\balready\b",
+    r"|\bwas .*, now it is\b|\bwithout\b|\bnot registered\b|\bholds no\b|\bhas no\b|\bneither\b|\blooked for\b|\bit knows\b|\bnothing to\b|\bno scheme\b|\bcannot\b|\bas well\b|\btakes\b|\balready\b",
 )
 """Says what was expected, or that what was expected is not there."""
 
@@ -30,11 +30,20 @@ MEND = re.compile(
 """An order, an example, or the name of the option or command that helps."""
 
 
-def missing_parts(line: str, names: str, *, editable: bool) -> list[str]:
-    """Which of "where", "expected" and "mend" a line of refusal lacks; `names` is what "where" means."""
+def missing_parts(line: str, names: str, *, editable: bool, usage: bool = False) -> list[str]:
+    """Which of "where", "expected" and "mend" a line of refusal lacks.
+
+    Args:
+        line: of the refusal.
+        names: what "where" means.
+        editable: see above.
+        usage: the command's usage stands above the line, and says what is expected and how to write it.
+    """
     parts = []
     if names not in line:
         parts.append("where")
+    if usage:
+        return parts
     if not EXPECTED.search(line):
         parts.append("expected")
     if not (MEND.search(line) or (editable and re.search(r"\bexpected \S", line))):

@@ -148,7 +148,9 @@ def _status(made: Made) -> int:
 
 def _tree(folder: Path) -> set[str]:
     return {
-        str(Path(root, name).relative_to(folder)) for root, folders, files in os.walk(folder) for name in folders + files
+        str(Path(root, name).relative_to(folder))
+        for root, folders, files in os.walk(folder)
+        for name in folders + files
     }
 
 
@@ -189,7 +191,10 @@ def _verdict(case: Case, status: int, out: str, err: str, result: dict) -> tuple
         return "wrong status", f"{status}: {lines[0]}"
     if result["left"] and not case.keeps:
         return "left behind", f"{', '.join(result['left'][:4])}: {lines[0]}"
-    if parts := missing_parts(lines[0], case.names, editable=case.editable):
+    parts = missing_parts(lines[0], case.names, editable=case.editable, usage="usage: " in err)
+    if status == 1 and "expected" in parts:  # nothing of the input was wrong
+        parts.remove("expected")
+    if parts:
         return "parts missing", f"{', '.join(parts)}: {lines[0]}"
     return "refused", lines[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -62,9 +63,11 @@ def evaluate(
     """
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
         if config.get(key) is None:
-            raise UserInputError(f"config {config.filename}: has no {key!r}, which testing needs")
+            raise UserInputError(f"config {config.filename}: has no {key!r}, which testing needs: add it")
     if out is not None and Path(out).is_dir():
         raise UserInputError(f"--out {out}: is a folder, expected a file name such as metrics.json")
+    if out is not None:
+        _check_writable(Path(out))
     keep_freed_memory()
     if tta:
         use_tta(config)
@@ -89,6 +92,13 @@ def evaluate(
             write_json(out, record)
         say(metric_line(numbers(metrics)))
     return record
+
+
+def _check_writable(out: Path) -> None:
+    """Refuses a record's place that cannot be written, before the evaluation and not after it."""
+    place = next(parent for parent in out.absolute().parents if parent.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise UserInputError(f"--out {out}: cannot be written, expected a file in a folder of yours; choose another")
 
 
 @contextmanager

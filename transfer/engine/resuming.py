@@ -31,7 +31,9 @@ def check_parts(checkpoint: Mapping[str, Any], path: str | Path) -> None:
             optimiser's state or the averages that are not finite.
     """
     if not set(_NEEDED) <= checkpoint.keys():
-        raise UserInputError(f"{path}: holds weights only, which cannot be resumed; expected an iter_<n>.pth; take that of its training")
+        raise UserInputError(
+            f"{path}: holds weights only, which cannot be resumed; expected an iter_<n>.pth; take that of its training"
+        )
     kinds: dict[str, tuple[Any, Any]] = {
         "meta.iter": (checkpoint["meta"].get("iter"), int),
         "meta.epoch": (checkpoint["meta"].get("epoch"), int),
@@ -43,10 +45,14 @@ def check_parts(checkpoint: Mapping[str, Any], path: str | Path) -> None:
     }
     for key, (value, kind) in kinds.items():
         if not isinstance(value, kind) or isinstance(value, bool) or (kind is int and value < 0):
-            raise UserInputError(f"{path}: its {key!r} is {value!r:.80}, expected what a training writes; take another one")
+            raise UserInputError(
+                f"{path}: its {key!r} is {value!r:.80}, expected what a training writes; take another one"
+            )
     position = checkpoint.get("sampler", {}).get("position", 0)
     if not isinstance(position, int) or position < 0:
-        raise UserInputError(f"{path}: its 'sampler.position' is {position!r:.80}, expected a whole number; take another one")
+        raise UserInputError(
+            f"{path}: its 'sampler.position' is {position!r:.80}, expected a whole number; take another one"
+        )
     for part in ("optimizer", "ema_state_dict"):
         for key, tensor in _tensors(checkpoint.get(part, {}), part):
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):

@@ -213,7 +213,7 @@ def apply_seed(config: Config, seed: int | None) -> None:
 def _resumable(config: Config) -> None:
     for key in ("train_dataloader", "train_cfg", "optim_wrapper"):
         if not config.get(key):
-            raise UserInputError(f"config: has no {key!r}, which training needs")
+            raise UserInputError(f"config: has no {key!r}, which training needs: add it")
     loop = config.train_cfg
     if loop.get("type") == "EpochBasedTrainLoop" or loop.pop("by_epoch", False) or "max_epochs" in loop:
         raise UserInputError(

@@ -139,7 +139,10 @@ WEIGHTS: dict[str, Callable[[torch.Tensor], Any]] = {
 
 
 def _weight(change: Callable[[torch.Tensor], Any], content: Any) -> Any:
-    return {**content, "state_dict": {**content["state_dict"], "head.weight": change(content["state_dict"]["head.weight"])}}
+    return {
+        **content,
+        "state_dict": {**content["state_dict"], "head.weight": change(content["state_dict"]["head.weight"])},
+    }
 
 
 def _checkpoints() -> list[Case]:
@@ -148,23 +151,59 @@ def _checkpoints() -> list[Case]:
         for what, data in RAW.items():
             failed = {"flipped at 60 %": "1.1", "compressed": "540"}.get(what, "")
             name = f"{what} {command.__name__[1:]}"
-            found.append(Case("checkpoints", name, partial(_raw, data, command), "odd.pth", failed=failed, editable=False))
+            found.append(
+                Case("checkpoints", name, partial(_raw, data, command), "odd.pth", failed=failed, editable=False)
+            )
     for key in PARTS:
         for value in ODD:
             if key == "param_schedulers" and value in ([1], {}):
                 continue
             failed = "30 tracebacks of checkpoints' parts"
-            handled = "an empty sampler's state begins at the checkpoint's iteration" if (key, value) == ("sampler", {}) else ""
+            handled = (
+                "an empty sampler's state begins at the checkpoint's iteration"
+                if (key, value) == ("sampler", {})
+                else ""
+            )
             make = partial(_saved, partial(_set, key=key, value=value), _resumed)
-            found.append(Case("checkpoints", f"{key} {value!r} resumed", make, "odd.pth", failed=failed, handled=handled, editable=False))
+            found.append(
+                Case(
+                    "checkpoints",
+                    f"{key} {value!r} resumed",
+                    make,
+                    "odd.pth",
+                    failed=failed,
+                    handled=handled,
+                    editable=False,
+                )
+            )
         handled = "counted from the checkpoint's iteration" if key == "sampler" else ""
         make = partial(_saved, partial(_without, key=key), _resumed)
-        found.append(Case("checkpoints", f"without {key} resumed", make, "odd.pth", failed="420, 421", handled=handled, editable=False))
+        found.append(
+            Case(
+                "checkpoints",
+                f"without {key} resumed",
+                make,
+                "odd.pth",
+                failed="420, 421",
+                handled=handled,
+                editable=False,
+            )
+        )
     for key in INNER:
         for value in (None, "words", [1], -1):
             handled = FINE.get(key, FINE.get(f"{key} {value}", ""))
             make = partial(_saved, partial(_set, key=key, value=value), _resumed)
-            found.append(Case("checkpoints", f"{key} {value!r} resumed", make, "odd.pth", failed="30 tracebacks of checkpoints' parts", handled=handled, editable=False))
+            found.append(
+                Case(
+                    "checkpoints",
+                    f"{key} {value!r} resumed",
+                    make,
+                    "odd.pth",
+                    failed="30 tracebacks of checkpoints' parts",
+                    handled=handled,
+                    editable=False,
+                )
+            )
     for what, change in WEIGHTS.items():
         make = partial(_saved, partial(_weight, change), _tested)
         found.append(Case("checkpoints", f"weights {what} tested", make, "odd.pth", failed="1.2", editable=False))
@@ -262,10 +301,21 @@ def _tensors() -> list[Case]:
     found = []
     for what, data in SAFETENSORS.items():
         failed = "a name twice: accepted" if what == "a name twice" else ""
-        found.append(Case("safetensors", what, partial(_safetensors, data), "odd.safetensors", failed=failed, editable=False))
+        found.append(
+            Case("safetensors", what, partial(_safetensors, data), "odd.safetensors", failed=failed, editable=False)
+        )
     for what in ("nan", "infinite", "int32", "int64", "bool", "another shape", "empty"):
         failed = "1.2" if what in ("nan", "int32") else ""
-        found.append(Case("safetensors", f"weights {what}", partial(_network, WEIGHTS[what]), "odd.safetensors", failed=failed, editable=False))
+        found.append(
+            Case(
+                "safetensors",
+                f"weights {what}",
+                partial(_network, WEIGHTS[what]),
+                "odd.safetensors",
+                failed=failed,
+                editable=False,
+            )
+        )
     return found
 
 
@@ -325,7 +375,10 @@ def _unpacked(name: str, data: Callable[[], bytes], folder: Path) -> list[str]:
 
 def _packs() -> list[Case]:
     failed = {"encrypted.zip": "encrypted flag: traceback", "unsized.zip": "459"}
-    found = [Case("packs", name, partial(_unpacked, name, data), name, failed=failed.get(name, ""), editable=False) for name, data in PACKS.items()]
+    found = [
+        Case("packs", name, partial(_unpacked, name, data), name, failed=failed.get(name, ""), editable=False)
+        for name, data in PACKS.items()
+    ]
     return [*found, Case("packs", "missing", lambda _: ["register", "missing.zip"], "missing.zip")]
 
 

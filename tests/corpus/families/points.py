@@ -177,7 +177,9 @@ def cases() -> list[Case]:
         for what, data in texts.items():
             name = f"{what.replace(' ', '_').replace(chr(39), '')}{ending}"
             binary = ending in (".npy", ".mat")
-            found.append(Case("points", name, partial(_read, name, data), name, failed=FOUND.get(what, ""), editable=not binary))
+            found.append(
+                Case("points", name, partial(_read, name, data), name, failed=FOUND.get(what, ""), editable=not binary)
+            )
     for what, text in XML.items():
         found.append(Case("points", f"imported {what}.xml", partial(_imported, text, ".xml"), "marks.xml"))
     for what in ("cut", "nested deeply", "null", "object", "numbers"):
@@ -186,7 +188,15 @@ def cases() -> list[Case]:
         for change in spoilt(content):
             name = f"{form} {change.name}"
             if change.kind == "type":
-                found.append(Case("points", name, _list("street.json", form, change.table), "street.json", handled=_fine(form, change.key)))
+                found.append(
+                    Case(
+                        "points",
+                        name,
+                        _list("street.json", form, change.table),
+                        "street.json",
+                        handled=_fine(form, change.key),
+                    )
+                )
     return [
         *found,
         Case("points", "missing", lambda _: partial(read_points, "missing.json"), "missing.json"),
