@@ -86,11 +86,17 @@ def unpack(source: str | Path, folder: Path, parse: Callable[[str, Path], Card])
             check_plain_name(name, f"{source}: a member")
         cards = [name for name in sizes if name.endswith(".toml")]
         if len(cards) != 1:
-            raise UserInputError(f"{source}: holds {len(cards)} cards (.toml), expected one")
+            raise UserInputError(f"{source}: holds {len(cards)} cards (.toml), expected one; get the pack again")
         if sizes[cards[0]] > _CARD_BYTES:
-            raise UserInputError(f"{source}: its card takes {sizes[cards[0]]} bytes, expected 1 MiB at most")
+            raise UserInputError(
+                f"{source}: its card takes {sizes[cards[0]]} bytes, expected 1 MiB at most; get the pack again"
+            )
         text = read(cards[0]).read().decode("utf-8", errors="replace")
-        card = parse(text, folder / cards[0])
+        try:
+            card = parse(text, folder / cards[0])
+        except UserInputError as error:
+            reason = str(error).replace(f"{folder}/", "")
+            raise UserInputError(f"{source}: its card cannot be read: {reason}; get the pack again") from None
         (folder / cards[0]).write_text(text, encoding="utf-8")
         if card.weights is not None and card.weights.file is not None:
             _take_weights(source, card, sizes, read, folder)
@@ -101,9 +107,13 @@ def _take_weights(source: Path, card: Card, sizes: dict[str, int], read: _Read, 
     assert card.weights is not None and card.weights.file is not None
     name, expected = card.weights.file, card.weights.bytes
     if name not in sizes:
-        raise UserInputError(f"{source}: its card names the weights {name!r}, which are not in it")
+        raise UserInputError(
+            f"{source}: its card names the weights {name!r}, which are not in it, expected both; get the pack again"
+        )
     if expected is not None and sizes[name] != expected:
-        raise UserInputError(f"{source}: {name} takes {sizes[name]} bytes, but the card says {expected}")
+        raise UserInputError(
+            f"{source}: {name} takes {sizes[name]} bytes, but the card says {expected}; get the pack again"
+        )
     PACKED_WEIGHTS.check(sizes[name], f"{source}: {name}")
     with (folder / name).open("wb") as out:
         shutil.copyfileobj(read(name), out)
@@ -134,7 +144,7 @@ def _members(source: Path) -> Iterator[tuple[dict[str, int], _Read]]:
     except (UserInputError, RunError):
         raise
     except (*_BROKEN, RuntimeError, ValueError) as error:  # a RuntimeError: encrypted
-        raise UserInputError(f"{source}: not a readable pack: {error}") from None
+        raise UserInputError(f"{source}: not a readable pack: {error}; expected one of `pack`, get it again") from None
 
 
 def _sizes(source: Path, archive: zipfile.ZipFile | tarfile.TarFile) -> dict[str, int]:
@@ -144,9 +154,13 @@ def _sizes(source: Path, archive: zipfile.ZipFile | tarfile.TarFile) -> dict[str
     else:
         odd = [member.name for member in archive if not member.isreg()]
         if odd:
-            raise UserInputError(f"{source}: member {odd[0]!r} is a link, a folder or a device, expected plain files")
+            raise UserInputError(
+                f"{source}: member {odd[0]!r} is a link, a folder or a device, expected plain files; get the pack again"
+            )
         sizes = {member.name: member.size for member in archive}
         count = len(archive.getmembers())
     if count != len(sizes):
-        raise UserInputError(f"{source}: two of its members have the same name")
+        raise UserInputError(
+            f"{source}: two of its members have the same name, expected one of each; get the pack again"
+        )
     return sizes

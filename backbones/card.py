@@ -28,6 +28,8 @@ SHARING = ("stage", "block")
 
 _SAME = ("name", "summary", "default", "input", "provenance", "parameters", "weights")
 
+_MOST, _LARGEST = 10**12, 1 << 16
+"""Of parameters, and of pixels along a side."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+")
 
 
@@ -72,6 +74,11 @@ class ParameterCount:
     count: int
     num_classes: int | None = None
     conv_bias: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("count", self.count, 0), ("num_classes", self.num_classes, 0)):
+            if value is not None and not least <= value <= _MOST:
+                raise UserInputError(f"key '{name}' is {value}, expected {least} to {_MOST:,}")
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,8 @@ class BackboneCard:
         if self.attention is None:
             if self.scheme.connected or self.attention_args:
                 raise UserInputError(
-                    "key 'network.attention' is missing, but the scheme or its arguments ask for a SAM"
+                    "key 'network.attention' is missing, but the scheme or its arguments ask for one, expected "
+                    "its SAM's name"
                 )
         else:
             _check_attention(self.attention)
@@ -181,8 +189,8 @@ class BackboneCard:
         mean, std = self.input.mean, self.input.std
         if len(mean) != 3 or len(std) != 3 or not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
             raise UserInputError(f"section 'input': mean={mean}, std={std}, expected three numbers each, std above 0")
-        if self.input.size < 1:
-            raise UserInputError(f"key 'input.size' is {self.input.size}, expected 1 or more")
+        if not 1 <= self.input.size <= _LARGEST:
+            raise UserInputError(f"key 'input.size' is {self.input.size}, expected 1 to {_LARGEST:,}")
 
     def _check_figures(self) -> None:
         if self.provenance.kind == "stand-in" and self.published:
@@ -275,7 +283,7 @@ class _Network:
                 "connected; leave it out"
             )
         for key, expected in (("sharing", "'stage' or 'block'"), ("scheme", "text")) if self.attention else ():
-            if getattr(self, key) is None:
+            if not getattr(self, key):
                 raise UserInputError(f"key '{key}' is missing, expected {expected}")
 
 

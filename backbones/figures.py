@@ -41,6 +41,9 @@ FIGURES = tuple(each.name for each in fields(FiguresRow) if each.name not in ("s
 """Names of figures; `top1`, `macc` and their like are in percent."""
 
 
+_PERCENT = ("top1", "top5", "miou", "macc", "aacc")
+
+
 @dataclass(frozen=True)
 class Figures:
     """Figures from one source on one set of data; `values` maps names of `FIGURES` to numbers."""
@@ -56,6 +59,8 @@ class Figures:
                 raise UserInputError(f"figure {name!r} is unknown.{did_you_mean(name, FIGURES)}")
             if not math.isfinite(value):
                 raise UserInputError(f"figure {name!r} is {value}, expected a finite number")
+            if name in _PERCENT and not 0 <= value <= 100:
+                raise UserInputError(f"figure {name!r} is {value}, expected a number from 0 to 100")
 
 
 def as_row(figures: Figures) -> FiguresRow:

@@ -218,10 +218,12 @@ def locked_file(path: Path, busy: str, *, wait: float = 0) -> Iterator[None]:
 
 def check_plain_name(name: str, what: str) -> str:
     """Returns `name` if it is a file name alone, valid on every platform; else raises `UserInputError`."""
+    if not name.isprintable():
+        raise UserInputError(f"{what} is {name!r}, which no file should be called; expected letters and digits")
     parts = {PurePosixPath(name).name, PureWindowsPath(name).name}
     if parts != {name} or name in ("", ".", ".."):
         raise UserInputError(
-            f"{what} is {name!r}, which leaves the card's folder; expected a file name without folders"
+            f"{what} is {name!r}, which leaves the card's folder; expected a file name without folders; correct it"
         )
     return name
 

@@ -31,7 +31,9 @@ def read_assignments(text: str, where: str | Path) -> dict[str, Any]:
             f"{where}: line {line} is no plain value, expected `name = value`, which runs nothing"
         ) from None
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UserInputError(f"{where}: cannot be read as plain values: {error}") from None
+        raise UserInputError(
+            f"{where}: cannot be read as plain values: {error}; expected lines of `name = value`"
+        ) from None
 
 
 class _NotPlain(Exception):

@@ -14,6 +14,7 @@ from backbones.literals import read_assignments
 from backbones.weights_file import Weights, find_weights
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*")
+_SCHEME = re.compile(r"[01]+(\.[01]+)*")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class UsedBackbone:
 
     name: str
     scheme: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise UserInputError(f"key 'name' is {self.name!r}, expected a backbone's, such as 'resnet38.cifar100'")
+        if self.scheme is not None and not _SCHEME.fullmatch(self.scheme):
+            raise UserInputError(f"key 'scheme' is {self.scheme!r}, expected bits by stage, such as '1010.1010.1010'")
 
 
 @dataclass(frozen=True)

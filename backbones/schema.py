@@ -248,7 +248,9 @@ def parse_toml(text: str, path: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserInputError(f"{path}: not valid TOML: {error}") from None
+        raise UserInputError(
+            f"{path}: not valid TOML: {error}; expected lines of key = value, correct it or get it again"
+        ) from None
 
 
 def toml_text(table: Mapping[str, Any]) -> str:

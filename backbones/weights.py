@@ -19,6 +19,7 @@ from backbones.files import atomic_path
 from backbones.files import sha256_file as sha256_file
 from backbones.integrity import check_whole
 from backbones.key_mapping import match_conv_biases, own_keys
+from backbones.reading import COPY_AGAIN, reading
 from backbones.resnet import AttentionResNet
 from backbones.trunk import Trunk
 from backbones.widths import WidthPlan
@@ -96,15 +97,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
         return _read_safetensors(path)
     check_whole(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with reading(path, "weights (.safetensors or .pth)"):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
         raise UserInputError(
             f"{path}: is no weights file, or holds {named[1] if named else 'something'} beside tensors and plain "
             "values; it was not opened, save its state dict alone"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise UserInputError(f"{path}: not a weights file: {_first_line(error)}") from None
     return state_dict_of(content, str(path))
 
 
@@ -113,9 +113,11 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        return load_file(path, device="cpu")
+        return state_dict_of(load_file(path, device="cpu"), str(path))
     except SafetensorError as error:
-        raise UserInputError(f"{path}: not a safetensors file: {_first_line(error)}") from None
+        raise UserInputError(
+            f"{path}: not a safetensors file: {_first_line(error)}; expected a whole one, {COPY_AGAIN}"
+        ) from None
 
 
 def _first_line(error: Exception) -> str:
@@ -130,7 +132,7 @@ def state_dict_of(content: Any, source: str = "a state dict") -> dict[str, Tenso
             break
     tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
     if not tensors:
-        raise UserInputError(f"{source}: holds no tensors by name, expected a state dict")
+        raise UserInputError(f"{source}: holds no tensors by name, expected a state dict; take another file")
     return tensors
 
 
@@ -140,13 +142,13 @@ def unsound(key: str, found: Any, expected: Tensor) -> str:
     Any precision may take the place of any other, where it stays finite.
     """
     if not isinstance(found, Tensor) or found.is_meta or found.layout != torch.strided or found.is_quantized:
-        return f"{key!r} is no plain tensor"
+        return f"{key!r} is no plain tensor, expected one that holds its numbers"
     if key.endswith("num_batches_tracked"):  # counts, and changes no output
         return ""
     if _kind(found.dtype) != _kind(expected.dtype):
         return f"{key!r} is of {str(found.dtype)[6:]}, expected {str(expected.dtype)[6:]}"
     if found.is_floating_point() and not bool(found.to(expected.dtype).isfinite().all()):
-        return f"{key!r} holds numbers that are not finite"
+        return f"{key!r} holds numbers that are not finite, expected finite ones"
     return ""
 
 
@@ -244,7 +246,9 @@ def load_weights(model: Trunk, source: str | Path | Mapping[str, Any], *, init: 
     comparison = _compare(model, own, state, init)
     comparison.wrong += filter(None, (unsound(key, state[key], own[key]) for key in comparison.loaded))
     if comparison.wrong:
-        raise UserInputError(f"{name}: not weights of {_described(model)} (init={init}): {comparison.difference()}")
+        raise UserInputError(
+            f"{name}: not weights of {_described(model)} (init={init}): {comparison.difference()}; take its own"
+        )
     with torch.no_grad():
         model.load_state_dict({**own, **{key: state[key] for key in comparison.loaded}})
     return LoadReport(
@@ -284,7 +288,7 @@ def _compare(model: Trunk, own: Mapping[str, Tensor], state: Mapping[str, Tensor
         elif key not in state:
             result.missing.append(key)
             if not key.startswith(model.head_prefixes) and not key.endswith("num_batches_tracked"):
-                result.wrong.append(f"{key!r} is missing")
+                result.wrong.append(f"{key!r} is missing, expected all of its tensors")
         elif state[key].shape != tensor.shape:
             result.mismatched.append(Mismatch(key, tuple(state[key].shape), tuple(tensor.shape)))
             if not key.startswith(model.head_prefixes):
@@ -299,7 +303,7 @@ def _compare(model: Trunk, own: Mapping[str, Tensor], state: Mapping[str, Tensor
         else:
             result.unexpected.append(key)
             if re.match(r"(layer\d+|attention|conv1|bn1|fc|last)\.", key):
-                result.wrong.append(f"{key!r} has no place in it")
+                result.wrong.append(f"{key!r} has no place in it, expected its own tensors only")
     return result
 
 

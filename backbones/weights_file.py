@@ -9,6 +9,7 @@ from pathlib import Path
 from backbones.errors import UserInputError
 from backbones.files import check_plain_name, inside, sha256_file, weights_folders
 
+_MOST_BYTES = 1 << 50
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -27,7 +28,9 @@ class Weights:
         if not _SHA256.fullmatch(self.sha256):
             raise UserInputError(f"key 'sha256' is {self.sha256!r}, expected 64 digits of 0-9 and a-f")
         if (self.file is None) == (self.url is None):
-            raise UserInputError("section 'weights' needs either the key 'file' or the key 'url'")
+            raise UserInputError("section 'weights' needs either the key 'file' or the key 'url', give one of them")
+        if self.bytes is not None and not 0 < self.bytes <= _MOST_BYTES:
+            raise UserInputError(f"key 'bytes' is {self.bytes}, expected the file's size, 1 to {_MOST_BYTES:,}")
         if self.url is not None and not re.match(r"(https|file)://", self.url):
             raise UserInputError(f"key 'url' is {self.url!r}, expected https:// or file://")
         check_plain_name(self.file_name, "key 'file'" if self.file else "the last part of key 'weights.url'")

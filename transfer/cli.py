@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "scenes": ("scenes",),
     "models": ("models",),
     "export": ("export",),
+    "inspect": ("inspect",),
     "app": ("app",),
     "import-points": ("import_points",),
     **{name: ("backbones", name) for name in ("list", "show", "verify", "register", "remove", "fetch", "pack")},
@@ -194,8 +195,13 @@ def run_command(main: Callable[..., int | None], argv: list[str] | None = None) 
         if _received:  # `Terminated` was made another error of
             return _stopped(_received, error)
         if not _out_of_memory(error):
+            _ask_for_report()
             raise
         return _say("no memory left; take a smaller batch or smaller crops", FAILED)
+
+
+def _ask_for_report() -> None:
+    print("a defect of the program, not of your input: please report these lines, and the command", file=sys.stderr)
 
 
 def _say(line: str, status: int) -> int:
@@ -210,7 +216,7 @@ def _stopped(signum: int, error: BaseException) -> int:
 
 def _system_error(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}"
+    return f"{where}{error.strerror or error}; check that path, its rights and the room there"
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -82,7 +82,9 @@ def read_pickle(path: Path) -> dict[str, Any]:
             "file of CIFAR-100; unpack it anew"
         ) from error
     if not isinstance(content, dict):
-        raise UserInputError(f"{path}: holds a {type(content).__name__}, expected the dict of an official file")
+        raise UserInputError(
+            f"{path}: holds a {type(content).__name__}, expected the dict of an official file; unpack it anew"
+        )
     return content
 
 
@@ -96,14 +98,27 @@ def read_cifar100(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     content = read_pickle(path)
     try:
         pixels, labels = np.asarray(content["data"]), np.asarray(content["fine_labels"])
+    except ValueError as error:
+        raise UserInputError(f"{path}: {error}, expected arrays of equal rows; unpack it anew") from error
     except KeyError as error:
-        raise UserInputError(f"{path}: has no key {error}, expected 'data' and 'fine_labels' (CIFAR-100)") from error
-    if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3 * 32 * 32 or len(labels) != len(pixels):
         raise UserInputError(
-            f"{path}: holds {pixels.dtype} pixels {pixels.shape} and {len(labels)} labels, expected uint8 (N, 3072), N"
+            f"{path}: has no key {error}, expected 'data' and 'fine_labels' (CIFAR-100); unpack it anew"
+        ) from error
+    if (
+        pixels.dtype != np.uint8
+        or pixels.ndim != 2
+        or pixels.shape[1] != 3 * 32 * 32
+        or labels.shape != pixels.shape[:1]
+    ):
+        raise UserInputError(
+            f"{path}: holds {pixels.dtype} pixels {pixels.shape} and labels {labels.shape}, expected uint8 (N, 3072), "
+            "N; "
+            "unpack it anew"
         )
     if not len(labels) or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= CLASSES:
-        raise UserInputError(f"{path}: fine_labels are not whole numbers from 0 to {CLASSES - 1}")
+        raise UserInputError(
+            f"{path}: fine_labels are not whole numbers from 0 to {CLASSES - 1}, as expected; unpack it anew"
+        )
     return pixels.reshape(-1, 3, 32, 32), labels.astype(np.int64)
 
 

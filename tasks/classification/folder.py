@@ -187,11 +187,15 @@ def read_annotations(path: Path, images: Path) -> dict[str, list[str]]:
         if not name or not label.strip():
             raise UserInputError(f"{path}: line {number} is {line[:80]!r}, expected a file name, a tab and a class")
         if name not in left:
-            raise UserInputError(f"{path}: line {number} names {name!r}, which is not in {images} or was named before")
+            raise UserInputError(
+                f"{path}: line {number} names {name!r}, which is not in {images} or was named before; correct it"
+            )
         left.remove(name)
         classes.setdefault(label.strip(), []).append(name)
     if left:
-        raise UserInputError(f"{path}: names no class for {len(left)} images of {images}, such as {min(left)!r}")
+        raise UserInputError(
+            f"{path}: names no class for {len(left)} images of {images}, such as {min(left)!r}, expected all; add them"
+        )
     return {label: sorted(names) for label, names in classes.items()}
 
 
@@ -209,6 +213,8 @@ def decoding(path: str | Path) -> Iterator[None]:
 def read_rgb(path: str | Path) -> Image.Image:
     """Decodes an image to RGB; raises `UserInputError` that names a file which cannot be decoded."""
     with decoding(path), open_image(path) as image:
+        if image.mode == "F":
+            raise ValueError("32-bit floating-point pixels have no agreed range")
         return image.convert("RGB")
 
 

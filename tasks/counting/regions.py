@@ -198,6 +198,8 @@ def _labelme(shape: Any, number: int, given: str) -> tuple[str, str, Any]:
     if corners is None:
         raise UserInputError(f"--roi {given}: shape {number} is {kind!r}, expected LabelMe's 'polygon' or 'rectangle'")
     where = f"--roi {given}: shape {number}"
+    if kind == "rectangle" and len(as_points(corners, Path(where))) != 2:
+        raise UserInputError(f"{where}: a rectangle by {len(corners)} corners, expected two opposite ones")
     if kind == "rectangle":
         (x0, y0), (x1, y1) = np.sort(as_points(corners, Path(where))[:2], axis=0).tolist() or [(0, 0), (0, 0)]
         corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]

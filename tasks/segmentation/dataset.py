@@ -191,14 +191,18 @@ def read_metainfo(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
     if not metainfo:
         return {"classes": VOC_CLASSES, "palette": VOC_PALETTE}
     classes, palette = metainfo.get("classes"), metainfo.get("palette")
-    if not isinstance(classes, (list, tuple)) or not classes or len(set(classes)) != len(classes):
+    if not isinstance(classes, (list, tuple)) or not classes or len({*map(str, classes)}) != len(classes):
         raise UserInputError(f"metainfo.classes={classes!r}: expected a list of different names, by class id")
-    if palette and len(palette) != len(classes):
+    if palette and (not isinstance(palette, (list, tuple)) or len(palette) != len(classes)):
         raise UserInputError(
-            f"metainfo.palette: has {len(palette)} colours for {len(classes)} classes, expected one (R, G, B) a class"
+            f"metainfo.palette: has {palette!r:.60} for {len(classes)} classes, expected one (R, G, B) a class"
         )
     for colour in palette or ():
-        if len(colour) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
+        if (
+            not isinstance(colour, (list, tuple))
+            or len(colour) != 3
+            or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour)
+        ):
             raise UserInputError(f"metainfo.palette: {colour!r} is no colour, expected (R, G, B) of 0 to 255")
     return {**metainfo, "classes": tuple(classes), "palette": [tuple(c) for c in palette or ()]}
 

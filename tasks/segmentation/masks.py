@@ -25,7 +25,7 @@ def read_mask(path: str | Path) -> np.ndarray:
             if image.mode not in MODES:
                 raise UserInputError(
                     f"{path}: its pixels are colours (mode {image.mode}), expected one class id a pixel: a palette "
-                    "or 8-bit grayscale PNG, as in VOC's SegmentationClass"
+                    "or 8-bit grayscale PNG, as in VOC's SegmentationClass; save it as one"
                 )
             return np.array(image, np.uint8)
     except UserInputError:

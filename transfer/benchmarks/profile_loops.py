@@ -86,7 +86,7 @@ def profile_evaluation(
     """
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
         if config.get(key) is None:
-            raise UserInputError(f"config {config.filename}: has no {key!r}, which testing needs")
+            raise UserInputError(f"config {config.filename}: has no {key!r}, which testing needs: add it")
     if limit is not None:
         _check_positive("--limit", limit)
     timer = PartTimer(clock, device)

@@ -152,6 +152,8 @@ def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu", *, mmap
         from backbones.weights import read_checkpoint, read_header
 
         return {"state_dict": read_checkpoint(path), "meta": read_header(path)}
+    if Path(path).is_dir():
+        raise UserInputError(f"{path}: is a folder, expected a checkpoint (.pth); name a file in it")
     try:
         check_whole(path)
         with torch.serialization.safe_globals(harmless_globals()):
@@ -165,7 +167,9 @@ def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu", *, mmap
         if "nsupported" in str(error) and (name := re.search(r"GLOBAL (\S+)", str(error))):
             reason = f"it names {name[1]}, which is not on the list of harmless classes"
         raise UserInputError(
-            f"{path}: not a checkpoint that can be read safely ({reason}); expected tensors"
+            f"{path}: not a checkpoint that can be read safely ({reason}); expected tensors and plain values, copy it "
+            "again or save its state "
+            "dict alone"
         ) from error
     _check_parts(checkpoint, path)
     if any(isinstance(v, _ForeignHistory) for v in checkpoint.get("message_hub", {}).get("log_scalars", {}).values()):
@@ -179,19 +183,25 @@ _PARTS = ("meta", "state_dict", "ema_state_dict", "message_hub", "optimizer")
 def _check_parts(checkpoint: Any, path: str | Path) -> None:
     """Refuses a file whose parts have other types than mmengine gives them."""
     if not isinstance(checkpoint, dict):
-        raise UserInputError(f"{path}: holds a {type(checkpoint).__name__}, expected a checkpoint's dictionary")
+        raise UserInputError(
+            f"{path}: holds a {type(checkpoint).__name__}, expected a checkpoint's dictionary; take another file"
+        )
     parts = [(key, checkpoint.get(key, {})) for key in _PARTS]
     if isinstance(hub := checkpoint.get("message_hub"), dict):
         parts += [(f"message_hub.{key}", hub.get(key, {})) for key in ("log_scalars", "runtime_info", "resumed_keys")]
     for key, part in parts:
         if not isinstance(part, dict):
             raise UserInputError(
-                f"{path}: its {key!r} is a {type(part).__name__}, expected a dictionary as in a checkpoint of mmengine"
+                f"{path}: its {key!r} is a {type(part).__name__}, expected a dictionary as in a checkpoint of "
+                "mmengine; "
+                "take another one"
             )
     for key in ("state_dict", "ema_state_dict"):
         odd = [name for name in checkpoint.get(key, {}) if not isinstance(name, str)]
         if odd:
-            raise UserInputError(f"{path}: its {key!r} has the key {odd[0]!r}, expected names of tensors")
+            raise UserInputError(
+                f"{path}: its {key!r} has the key {odd[0]!r}, expected names of tensors; take another one"
+            )
 
 
 def say_unhashed(path: str | Path) -> None:

@@ -22,7 +22,7 @@ from backbones.errors import UserInputError, did_you_mean
 from backbones.files import disk_full
 from transfer.cli import Terminated
 from transfer.engine.config_files import find_config
-from transfer.engine.settings_check import check_own_options, check_settings
+from transfer.engine.settings_check import check_kinds, check_own_options, check_settings
 
 ROOTS = tuple(value for value in vars(registries).values() if isinstance(value, Registry))
 
@@ -55,6 +55,7 @@ def load_config(path: str | Path, options: Iterable[str] = ()) -> Config:
     apply_options(config, given)
     if "model" not in config:
         raise UserInputError(f"config {path}: has no 'model', expected a model, data loaders and a schedule")
+    check_kinds(config)
     check_types(config, scope_of(config))
     check_settings(config)
     return config
@@ -78,10 +79,14 @@ def read_config(file: Path, name: str | Path) -> Config:
     except OSError as error:
         if disk_full(error):
             raise  # of the copy that mmengine makes: the disk is to blame
-        raise UserInputError(f"config {name}: cannot be read: {_first_line(error)}") from error
+        raise UserInputError(
+            f"config {name}: cannot be read: {_first_line(error)}; expected a .py, .yaml or .json file, and its bases; "
+            "correct its path"
+        ) from error
     except ImportError as error:
         raise UserInputError(
-            f"config {name}: its custom_imports or _base_ cannot be imported: {_first_line(error)}"
+            f"config {name}: its custom_imports or _base_ cannot be imported: {_first_line(error)}; "
+            "install it, or correct its name"
         ) from error
     except BaseException as error:  # `raise SystemExit(0)` too
         raise UserInputError(
@@ -108,7 +113,9 @@ def parse_options(options: Iterable[str]) -> dict[str, Any]:
         try:
             parsed[key] = DictAction._parse_iterable(value)
         except AssertionError:
-            raise UserInputError(f"--cfg-options {option!r}: brackets are not balanced") from None
+            raise UserInputError(
+                f"--cfg-options {option!r}: brackets are not balanced, expected as many closing ones"
+            ) from None
     return parsed
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +63,7 @@ def evaluate(
     """
     for key in ("test_dataloader", "test_cfg", "test_evaluator"):
         if config.get(key) is None:
-            raise UserInputError(f"config {config.filename}: has no {key!r}, which testing needs")
+            raise UserInputError(f"config {config.filename}: has no {key!r}, which testing needs: add it")
     if out is not None:
         _check_writable(Path(out))
     keep_freed_memory()
@@ -69,7 +72,7 @@ def evaluate(
     meta = load_foreign_checkpoint(checkpoint).get("meta", {})
     prepare(config, work_dir=work_dir, seed=meta.get("seed"), launcher=launcher, training=False)
     config.load_from, config.resume = str(checkpoint), False
-    with processes(launcher), WorkDir(Path(work_dir), kept=lambda folder: ()).explained():
+    with processes(launcher), _cleared(Path(work_dir)), WorkDir(Path(work_dir), kept=lambda folder: ()).explained():
         with without_initial_weights():
             runner = build_runner(config)
         backbone = backbone_meta(runner.model)  # which a deployed copy no longer says
@@ -95,7 +98,25 @@ def _check_writable(out: Path) -> None:
         raise UserInputError(f"--out {out}: is a folder, expected a file name such as metrics.json")
     above = next(parent for parent in out.absolute().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise UserInputError(f"--out {out}: cannot be written: {above} is no folder that you may write to")
+        raise UserInputError(
+            f"--out {out}: cannot be written: {above} is no folder that you may write to; choose another"
+        )
+
+
+@contextmanager
+def _cleared(folder: Path) -> Iterator[None]:
+    """Removes what is written into a folder inside, and the folders made for it, where that ends with wrong input."""
+    new = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    before = set(folder.iterdir()) if folder.is_dir() else set()
+    try:
+        yield
+    except UserInputError:
+        for entry in (set(folder.iterdir()) if folder.is_dir() else set()) - before:
+            shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
+        for parent in new:
+            with suppress(OSError):  # somebody else's is in it
+                parent.rmdir()
+        raise
 
 
 def _intervals(runner: Any) -> dict[str, Any]:

@@ -151,7 +151,10 @@ def _listed(given: str, videos: bool) -> list[Path]:
         matches = map(Path, glob.glob(given, recursive=True))
         inside = [p for p in matches if p.suffix.lower() in endings and p.is_file()]
         if not inside:
-            raise UserInputError(f"{given}: no file that ends in {', '.join(endings)} matches this pattern")
+            raise UserInputError(
+                f"{given}: no file that ends in {', '.join(endings)} matches this pattern, expected at least one; "
+                "correct it"
+            )
     else:
-        raise UserInputError(f"{given}: no such image or folder")
+        raise UserInputError(f"{given}: no such image or folder, expected one; correct its path")
     return sorted(inside)

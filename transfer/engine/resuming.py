@@ -31,20 +31,28 @@ def check_parts(checkpoint: Mapping[str, Any], path: str | Path) -> None:
             optimiser's state or the averages that are not finite.
     """
     if not set(_NEEDED) <= checkpoint.keys():
-        raise UserInputError(f"{path}: holds weights only, which cannot be resumed; expected an iter_<n>.pth")
+        raise UserInputError(
+            f"{path}: holds weights only, which cannot be resumed; expected an iter_<n>.pth; take that of its training"
+        )
     kinds: dict[str, tuple[Any, Any]] = {
         "meta.iter": (checkpoint["meta"].get("iter"), int),
         "meta.epoch": (checkpoint["meta"].get("epoch"), int),
         "meta.seed": (checkpoint["meta"].get("seed", 0), int),
         "param_schedulers": (checkpoint.get("param_schedulers", []), (list, dict)),
         "sampler": (checkpoint.get("sampler", {}), dict),
+        "optimizer.state": (checkpoint["optimizer"].get("state", {}), dict),
+        "optimizer.param_groups": (checkpoint["optimizer"].get("param_groups", []), list),
     }
     for key, (value, kind) in kinds.items():
         if not isinstance(value, kind) or isinstance(value, bool) or (kind is int and value < 0):
-            raise UserInputError(f"{path}: its {key!r} is {value!r:.80}, which no training wrote; take another one")
+            raise UserInputError(
+                f"{path}: its {key!r} is {value!r:.80}, expected what a training writes; take another one"
+            )
     position = checkpoint.get("sampler", {}).get("position", 0)
     if not isinstance(position, int) or position < 0:
-        raise UserInputError(f"{path}: its 'sampler.position' is {position!r:.80}, expected a whole number")
+        raise UserInputError(
+            f"{path}: its 'sampler.position' is {position!r:.80}, expected a whole number; take another one"
+        )
     for part in ("optimizer", "ema_state_dict"):
         for key, tensor in _tensors(checkpoint.get(part, {}), part):
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
@@ -93,14 +101,14 @@ def _lacking(config: Config, checkpoint: Mapping[str, Any]) -> Iterator[str]:
     done = checkpoint["meta"]["iter"]
     hooks = [hook for hook in config.get("custom_hooks") or () if isinstance(hook, dict)]
     averages = any(str(hook.get("type")).endswith("EMAHook") for hook in hooks)
-    if averages and "ema_state_dict" not in checkpoint:
-        yield "holds no averages of the weights (ema_state_dict), which the config's EMAHook would begin anew"
+    if averages and not checkpoint.get("ema_state_dict"):
+        yield "holds no averages of the weights (ema_state_dict), expected those that the config's EMAHook goes on from"
     if not averages and "ema_state_dict" in checkpoint:
         yield "holds averages of the weights (ema_state_dict), but the config has no EMAHook"
     begun = sum(part.get("begin", 0) < done for part in _schedule(config))
     saved = len(checkpoint.get("param_schedulers", []))
     if saved < begun:
-        yield f"holds {saved} schedules (param_schedulers), of which the config has begun {begun}"
+        yield f"holds {saved} schedules (param_schedulers), expected the {begun} that the config has begun"
 
 
 def _changed(config: Config, checkpoint: Mapping[str, Any], path: str | Path) -> Iterator[str]:

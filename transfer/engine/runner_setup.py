@@ -79,6 +79,8 @@ class TransferRunner(Runner):
     ) -> dict[str, Any]:
         """Loads weights; strictly on resume and in tests, else (`load_from` in training) with a logged report."""
         checkpoint = load_foreign_checkpoint(filename, map_location)
+        if "state_dict" not in checkpoint:  # a plain state dict, which hooks know nothing of
+            checkpoint = {"state_dict": checkpoint}
         training = self._train_loop is not None
         if strict or self._resume or not training:
             check_same_model(self.model, checkpoint, filename)
@@ -102,7 +104,7 @@ class TransferRunner(Runner):
         self.__dict__["load_checkpoint"] = remembering  # hides the method for as long as `resume` runs
         try:
             super().resume(filename, *args, **kwargs)
-        except (ValueError, KeyError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, UserInputError):
                 raise
             raise UserInputError(
@@ -231,7 +233,7 @@ def apply_seed(config: Config, seed: int | None) -> None:
 def _resumable(config: Config) -> None:
     for key in ("train_dataloader", "train_cfg", "optim_wrapper"):
         if not config.get(key):
-            raise UserInputError(f"config: has no {key!r}, which training needs")
+            raise UserInputError(f"config: has no {key!r}, which training needs: add it")
     loop = config.train_cfg
     if loop.get("type") == "EpochBasedTrainLoop" or loop.pop("by_epoch", False) or "max_epochs" in loop:
         raise UserInputError(

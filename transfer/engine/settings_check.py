@@ -27,6 +27,7 @@ _BELOW_1 = Check(
     "numbers from 0, all below 1",
     lambda value: isinstance(value, (list, tuple)) and all(is_number(one) and 0 <= one < 1 for one in value),
 )
+_SEED = Check("a whole number from 0 to 2**32 - 1", lambda value: isinstance(value, int) and 0 <= value < 1 << 32)
 _LEVEL = Check(
     f"one of {', '.join(logging.getLevelNamesMapping())}",
     lambda value: value in logging.getLevelNamesMapping() or _whole(value, 0),
@@ -40,6 +41,7 @@ RULES: dict[str, Check] = {
     r"train_cfg\.(max_iters|val_interval)": _FROM_1,
     r"train_cfg\.val_begin": _FROM_0,
     r"optim_wrapper\.clip_grad\.(max_norm|clip_value)": _POSITIVE,
+    r"optim_wrapper\.clip_grad": Check("a dictionary, such as dict(max_norm=35)", lambda value: False),
     r"optim_wrapper\.accumulative_counts": _FROM_1,
     r"optim_wrapper\.optimizer\.(lr|weight_decay|momentum|eps)": _NOT_NEGATIVE,
     r"optim_wrapper\.optimizer\.betas": _BELOW_1,
@@ -49,13 +51,49 @@ RULES: dict[str, Check] = {
     r"default_hooks\.checkpoint\.save_begin": _FROM_0,
     r"(default_hooks|custom_hooks)\.\w+\.interval": _FROM_1_OR_NONE,
     r"custom_hooks\.\d+\.momentum": _SHARE,
-    r"randomness\.seed": _FROM_0,
+    r"randomness\.seed": _SEED,
     r"log_level": _LEVEL,
 }
 """What a key must be; None, where a config says it, means its default everywhere."""
 
+_NEVER_NONE = r"optim_wrapper\.optimizer\.lr|train_cfg\.max_iters"
+"""Keys that have no default."""
+
 OWN_OPTIONS = {"work_dir": "--work-dir DIR", "resume": "--resume", "launcher": "--launcher pytorch"}
 """Keys that commands have an option of their own for, and set themselves."""
+
+
+_DICTIONARIES = (
+    *("model", "train_cfg", "val_cfg", "test_cfg", "optim_wrapper", "default_hooks", "randomness", "visualizer"),
+    *("train_dataloader", "val_dataloader", "test_dataloader", "env_cfg", "log_processor"),
+)
+_ONE_OR_MORE = ("param_scheduler", "custom_hooks")
+
+
+def check_kinds(config: Config) -> None:
+    """Refuses a part of a config that is of another kind than all that read it take.
+
+    Raises:
+        UserInputError: names the key, what it is and what was expected.
+    """
+    for key in _DICTIONARIES:
+        if not isinstance(config.get(key, {}), (Mapping, type(None))):
+            raise UserInputError(f"config key {key}={config[key]!r:.80}: expected a dictionary, such as dict(...)")
+    for key in _ONE_OR_MORE:
+        parts = config.get(key) or ()
+        parts = [parts] if isinstance(parts, Mapping) else parts
+        if not isinstance(parts, (list, tuple)) or not all(isinstance(part, Mapping) for part in parts):
+            raise UserInputError(f"config key {key}={config[key]!r:.80}: expected a list of dictionaries")
+    for key in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        if "dataset" in (loader := config.get(key) or {}) and not isinstance(loader["dataset"], Mapping):
+            raise UserInputError(f"config key {key}.dataset={loader['dataset']!r:.80}: expected a dictionary")
+    if not isinstance(config.get("default_scope", ""), (str, type(None))):
+        raise UserInputError(f"config key default_scope={config.default_scope!r}: expected a name, such as 'mmengine'")
+    for split in ("val", "test"):
+        keys = [f"{split}_{part}" for part in ("dataloader", "cfg", "evaluator")]
+        missing = [key for key in keys if config.get(key) is None]
+        if 0 < len(missing) < len(keys):
+            raise UserInputError(f"config: has no {missing[0]!r}, expected all of {', '.join(keys)}, or none of them")
 
 
 def check_settings(config: Config) -> None:
@@ -66,7 +104,9 @@ def check_settings(config: Config) -> None:
     """
     for path, value in _values(config._cfg_dict, ""):
         for pattern, check in RULES.items():
-            if value is not None and re.fullmatch(pattern, path) and not check.fits(value):
+            if value is None and not re.fullmatch(_NEVER_NONE, path):
+                continue
+            if re.fullmatch(pattern, path) and not check.fits(value):
                 raise UserInputError(f"config key {path}={value!r}: expected {check.expected}")
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
         loader = config.get(name) or {}

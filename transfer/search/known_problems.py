@@ -81,7 +81,11 @@ class TableProblem:
         except FileNotFoundError as error:
             raise UserInputError(f"{path}: no such file, expected a table of schemes (gzipped JSON)") from error
         except _NO_TABLE as error:
-            raise UserInputError(f"{path}: no table of schemes (gzipped JSON): {error}") from error
+            raise UserInputError(
+                f"{path}: no table of schemes (gzipped JSON): {error}; expected what an exhaustive search wrote, copy "
+                "it "
+                "again"
+            ) from error
 
     @classmethod
     def from_log(cls, path: str | Path) -> TableProblem:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from backbones.errors import RunError, UserInputError
 from backbones.files import locked_file, open_to_append
 from backbones.integrity import checked_lines, log_line
+from backbones.reading import reading
 from backbones.schema import read, write
 from backbones.scheme import ConnectionScheme
 from transfer.search.problem import Evaluation, SearchProblem, WrappedProblem, settings_of
@@ -190,7 +191,8 @@ def read_log(path: str | Path) -> list[LogLine]:
     """The complete lines of a log, or of the `evaluations.jsonl` in a folder."""
     path = Path(path)
     path = path if path.suffix == ".jsonl" else path / LOG_NAME
-    return list(parse_log(path.read_bytes(), path))
+    with reading(path, "the log of a search"):
+        return list(parse_log(path.read_bytes(), path))
 
 
 @contextmanager

@@ -59,7 +59,12 @@ def read_file(path: Path, name: str) -> Iterator[Annotated]:
     """
     form = get_format(name)
     try:
-        yield from form.read(path)
+        for annotated in form.read(path):
+            if not isinstance(annotated.image, str):
+                raise UserInputError(
+                    f"{path}: names an image {annotated.image!r}, expected the text of a file name: export it again"
+                )
+            yield annotated
     except UserInputError:
         raise
     except MALFORMED as error:

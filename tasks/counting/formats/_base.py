@@ -180,19 +180,27 @@ def as_points(values: Any, path: Path) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError:  # rows of different lengths
-        raise UserInputError(f"{path}: rows of different lengths, expected an x and a y in each") from None
+        raise UserInputError(
+            f"{path}: rows of different lengths, expected an x and a y in each; correct the file"
+        ) from None
     if array.size == 0:
         return np.zeros((0, 2))
     if array.dtype.kind not in "iuf":
         found = next((v for v in array.ravel().tolist() if not isinstance(v, (int, float))), array.dtype)
-        raise UserInputError(f"{path}: coordinate {found!r} is not a number, expected an x and a y for each point")
+        raise UserInputError(
+            f"{path}: coordinate {found!r} is not a number, expected an x and a y for each point; correct the file"
+        )
     if array.ndim != 2 or array.shape[1] != 2:
-        raise UserInputError(f"{path}: points of shape {array.shape}, expected (N, 2): an x and a y for each point")
+        raise UserInputError(
+            f"{path}: points of shape {array.shape}, expected (N, 2): an x and a y for each point; correct the file"
+        )
     array = array.astype(np.float64)
     bad = ~np.isfinite(array).all(axis=1)
     if bad.any():
         row = int(bad.argmax())
-        raise UserInputError(f"{path}: point {row + 1} is ({array[row, 0]}, {array[row, 1]}), expected finite numbers")
+        raise UserInputError(
+            f"{path}: point {row + 1} is ({array[row, 0]}, {array[row, 1]}), expected finite numbers; correct the file"
+        )
     return array
 
 

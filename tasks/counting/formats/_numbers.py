@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from backbones.errors import UserInputError
+from backbones.schema import is_number
 from tasks.counting.formats._base import read_text
 
 
@@ -26,8 +27,8 @@ def read_numbers(path: Path, columns: Sequence[str], hint: str = "") -> np.ndarr
         UserInputError: a line with anything else than a finite number for each column.
     """
     rows: list[tuple[int, tuple[Any, ...]]] = []
-    for number, cells in lines_of(path):
-        if rows or not _is_heading(cells, columns):
+    for index, (number, cells) in enumerate(lines_of(path)):
+        if index or not _is_heading(cells, columns):
             rows.append((number, tuple(_number(cell) for cell in cells)))
     check_rows(rows, path, "line", columns, hint)
     return np.array([row for _, row in rows], np.float64).reshape(-1, len(columns))
@@ -59,8 +60,7 @@ def check_rows(
 ) -> None:
     """Raises `UserInputError` at the first of the numbered rows that is not a finite number for each column."""
     for number, row in rows:
-        fine = len(row) == len(columns) and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in row)
-        if not fine or not np.isfinite(row).all():
+        if len(row) != len(columns) or not all(map(is_number, row)):
             found = ", ".join(str(v) for v in row)[:60]
             raise UserInputError(
                 f"{path}: {unit} {number} is {found!r}, expected {len(columns)} finite numbers: {', '.join(columns)}"

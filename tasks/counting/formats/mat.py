@@ -44,7 +44,8 @@ class Mat(PointsFile):
         else:
             keys = ", ".join(key for key in content if not key.startswith("__")) or "nothing"
             raise UserInputError(
-                f"{path}: holds {keys}, expected image_info (ShanghaiTech) or annPoints (UCF) with coordinates"
+                f"{path}: holds {keys}, expected image_info (ShanghaiTech) or annPoints (UCF) with coordinates: export "
+                "it again"
             )
         return as_points(points, path) - MATLAB_OFFSET
 
@@ -117,7 +118,9 @@ def _image_info(info: Any, path: Path) -> Any:
         number = int(np.asarray(number).item())
     except (IndexError, TypeError, ValueError):
         raise UserInputError(
-            f"{path}: image_info is not ShanghaiTech's, expected image_info{{1}} with location (N, 2) and number"
+            f"{path}: image_info is not ShanghaiTech's, expected image_info{{1}} with location (N, 2) and number: "
+            "export "
+            "it again"
         ) from None
     found = 0 if np.size(points) == 0 else len(points)
     if number != found:

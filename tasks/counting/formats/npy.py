@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from backbones.errors import UserInputError
+from backbones.reading import reading
 from tasks.counting.formats._base import PointsFile, as_points
 
 
@@ -20,10 +21,8 @@ class Npy(PointsFile):
         return True
 
     def points(self, path: Path) -> np.ndarray:
-        try:
-            content = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise UserInputError(f"{path}: is truncated or no array of numbers, expected shape (N, 2)") from error
+        with reading(path, "an array of numbers, of shape (N, 2)", "export it again"):
+            content = np.load(path, mmap_mode="r", allow_pickle=False)  # a header may claim any size
         if not isinstance(content, np.ndarray):
-            raise UserInputError(f"{path}: holds several arrays, expected one of shape (N, 2)")
-        return as_points(content, path)
+            raise UserInputError(f"{path}: holds several arrays, expected one of shape (N, 2): save each by itself")
+        return as_points(np.array(content), path)

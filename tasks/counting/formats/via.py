@@ -42,7 +42,10 @@ def _images(content: Any) -> Mapping[str, Any] | None:
 
 
 def _read_json(path: Path) -> Iterator[Annotated]:
-    for image in (_images(read_json(path)) or {}).values():
+    images = _images(read_json(path))
+    if images is None:
+        raise UserInputError(f"{path}: expected a filename and regions for each image: export it again")
+    for image in images.values():
         regions = image["regions"]
         regions = list(regions.values()) if isinstance(regions, dict) else regions  # version 1 numbers them
         where = f"{path}: {image['filename']}: region"
