@@ -111,7 +111,7 @@ def _ran(case: Case, place: Path) -> dict[str, object]:
     before = _tree(place / "work")
     for stream, number in (("stdout", 1), ("stderr", 2)):
         os.dup2(os.open(place / stream, os.O_WRONLY | os.O_CREAT), number)
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
+    sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
     limit = _address_space() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     began = time.process_time()

@@ -208,7 +208,7 @@ def test_the_name_works_in_configs_of_other_tasks(registered, config):
 
 
 def test_the_name_is_the_start_of_a_connection_search(registered, half, tmp_path):
-    """Its supernet has the card's widths; it trains from scratch, for SAMs that the scheme leaves out have no weights."""
+    """Its supernet has the card's widths, and trains from scratch: SAMs that a scheme leaves out have no weights."""
     config = load_config("supernet/c100_resnet38_full_share_se", OPTIONS[:1])
     config.merge_from_dict(noise_options(half.parent / "cifar-100-python"))
     model = MODELS.build(config.model)

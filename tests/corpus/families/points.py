@@ -35,7 +35,7 @@ JSON = {
     "labelme's circle": '{"shapes": [{"shape_type": "circle", "points": [[1, 2], [3, 4]]}]}',
     "labelme's rectangle": '{"shapes": [{"shape_type": "rectangle", "points": [[1, 2], [3, 4]]}]}',
     "labelme's point is text": '{"shapes": [{"shape_type": "point", "points": ["ab"]}]}',
-    "labelme's point is huge": '{"shapes": [{"shape_type": "point", "points": [[%d, 1]]}]}' % 10**400,
+    "labelme's point is huge": f'{{"shapes": [{{"shape_type": "point", "points": [[{10**400}, 1]]}}]}}',
     "nested in a point": f"[[{'[' * 50}{']' * 50}, 1]]", "two values": "[[1, 2]] [[3, 4]]", "comments": "// [[1, 2]]",
 }  # fmt: skip
 TABLES = {
