@@ -88,6 +88,7 @@ def test_a_table_that_is_not_whole_is_refused_in_one_line(change, told, rows, tm
         (gzip.compress(b"a" * 200_000), "field larger than field limit"),
         (b"", "column 'ArchitectureString' is missing"),
     ],
+    ids=["text", "other columns", "no lines", "no text", "cut", "no end", "empty"],  # gzip's bytes hold the time
 )
 def test_other_files_are_refused_in_one_line(content, told, tmp_path):
     path = tmp_path / "other.csv.gz"
