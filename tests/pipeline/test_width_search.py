@@ -17,6 +17,7 @@ from backbones.errors import UserInputError
 from backbones.registry import create_backbone, get_card
 from backbones.verification import verify_backbone
 from backbones.widths import WidthPlan
+from transfer.analysis.report.width import write_width_report
 from transfer.engine.config_check import load_config
 from transfer.pipeline.width import run as width_run
 from transfer.pipeline.width.artefacts import read_finetunes, read_widths
@@ -84,6 +85,14 @@ def test_nothing_is_done_twice(finished, tmp_path, capsys):
     assert "as cut" in said and "with recalibrated statistics" in said and "192 images seen" in said
     with pytest.raises(UserInputError, match=r"holds a search already.*--resume"):
         run_width_search(config, finished / "work")
+
+
+def test_the_report_says_each_row(finished, tmp_path):
+    page = write_width_report(finished / "work", tmp_path / "report").read_text()
+    for row, network in zip(read_widths(finished / "work").rows, read_finetunes(finished / "work").rows, strict=True):
+        figures = (row.top1_pruned, row.top1_recalibrated, network.val["top1"], network.test["top1"])
+        assert f"| {row.name} | {' | '.join(f'{value:.2f}' for value in figures)} |" in page
+        assert f"| {row.name} | `{row.widths}` |" in page and f"{row.images:,} |" in page
 
 
 @pytest.mark.parametrize("how", ["kill", "signal"])
@@ -208,7 +217,7 @@ def test_the_name_works_in_configs_of_other_tasks(registered, config):
 
 
 def test_the_name_is_the_start_of_a_connection_search(registered, half, tmp_path):
-    """Its supernet has the card's widths, and trains from scratch: SAMs that a scheme leaves out have no weights."""
+    """Its supernet has the card's widths; it trains from scratch: SAMs that the scheme lacks have no weights."""
     config = load_config("supernet/c100_resnet38_full_share_se", OPTIONS[:1])
     config.merge_from_dict(noise_options(half.parent / "cifar-100-python"))
     model = MODELS.build(config.model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from transfer.cli import HOME
 
@@ -47,7 +48,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def run_search(args: argparse.Namespace) -> int:
-    """The report of a search."""
+    """The report of a search, of connection schemes or of widths."""
+    from transfer.pipeline.width.artefacts import WIDTHS
+
+    if (Path(args.work_dir) / WIDTHS).is_file():
+        from transfer.analysis.report.width import write_width_report
+
+        print(f"wrote {write_width_report(args.work_dir, args.out)}")
+        return 0
     from transfer.analysis.report.search import write_report
 
     print(f"wrote {write_report(args.work_dir, args.out)}")

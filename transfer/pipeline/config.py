@@ -50,7 +50,7 @@ class SupernetConfig:
     split: Literal["val", "test"] = "val"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", dict(_dotted(self.options)))
+        object.__setattr__(self, "options", dict(dotted(self.options)))
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class StandaloneConfig:
     timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", dict(_dotted(self.options)))
+        object.__setattr__(self, "options", dict(dotted(self.options)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,10 +199,10 @@ def search_config_of(config: Config, path: Path) -> SearchConfig:
     return SearchConfig(**vars(sections), path=path)
 
 
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested keys as dotted ones, whichever way they were written."""
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")
+            yield from dotted(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

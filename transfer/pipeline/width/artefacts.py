@@ -113,10 +113,6 @@ class WidthSearch:
         """`widths.json` in plain values."""
         return {"format": FORMAT, **write(self)}
 
-    def row(self, name: str) -> Found | None:
-        """The search called `name`."""
-        return next((row for row in self.rows if row.name == name), None)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Finetuned:

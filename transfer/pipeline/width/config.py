@@ -13,7 +13,7 @@ from mmengine.config import Config
 from backbones.errors import UserInputError, did_you_mean
 from backbones.schema import Check, Natural, Positive, read
 from transfer.engine.config_check import apply_options, load_config
-from transfer.pipeline.config import SearchConfig, opened_config, search_config_of
+from transfer.pipeline.config import SearchConfig, dotted, opened_config, search_config_of
 from transfer.search.width.keep import Keep, Rank
 from transfer.search.width.methods import WidthMethod, get_width_method
 
@@ -47,6 +47,7 @@ class DenseConfig:
     def __post_init__(self) -> None:
         if self.checkpoint is not None and self.weights == "card":
             raise UserInputError("key 'checkpoint' and weights='card' exclude each other; leave one out")
+        object.__setattr__(self, "options", dict(dotted(self.options)))
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,9 @@ class FinetuneConfig:
     seed: Natural | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     distill: DistillConfig | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", dict(dotted(self.options)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -180,6 +180,12 @@ def network_in(model: BaseModel) -> Trunk:
     return net
 
 
+def check_network(config: WidthSearchConfig) -> None:
+    """Raises `UserInputError` where the config's network does not build, or its widths cannot be searched."""
+    with torch.device("meta"), without_initial_weights():
+        network_in(MODELS.build(config.dense_config().model))
+
+
 def load_whole(net: Trunk, path: Path) -> None:
     """Loads weights, the classifier included; raises `UserInputError` where any are missing or of another shape."""
     report = load_weights(net, path, init="full")

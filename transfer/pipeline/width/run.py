@@ -20,7 +20,7 @@ from transfer.engine.checkpoint import newest_checkpoint
 from transfer.engine.workdir import WorkDir
 from transfer.pipeline.width.artefacts import FINETUNED, WIDTHS
 from transfer.pipeline.width.config import WidthSearchConfig
-from transfer.pipeline.width.dense import DENSE, WidthRun, given_weights, train_dense
+from transfer.pipeline.width.dense import DENSE, WidthRun, check_network, given_weights, train_dense
 from transfer.pipeline.width.finetune import check_finetuning, finetune, report_finetunes
 from transfer.pipeline.width.search import SEARCHES, report_widths, search_widths
 
@@ -73,6 +73,6 @@ def run_width_search(
 
 def check_config(config: WidthSearchConfig) -> None:
     """Raises `UserInputError` for what is wrong: it should be said now, not after hours of training."""
-    config.dense_config()
+    check_network(config)
     given_weights(config)
     check_finetuning(config)

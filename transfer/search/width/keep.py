@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import Literal
 
 from backbones.errors import UserInputError
 
 Rank = Literal["layer", "global"]
-RANKS: tuple[str, ...] = get_args(Rank)
 
 
 @dataclass(frozen=True)

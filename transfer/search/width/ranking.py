@@ -51,8 +51,9 @@ def scaled(scores: Sequence[Tensor], rank: str) -> list[Tensor]:
         rank: `"layer"`, over the root of the site's mean square; `"global"`, as they are (the thesis).
     """
     if rank == "global":
-        return [score.double() for score in scores]
-    return [score.double() / score.double().square().mean().sqrt().clamp_min(1e-300) for score in scores]
+        return [score.double().cpu() for score in scores]
+    scores = [score.double().cpu() for score in scores]
+    return [score / score.square().mean().sqrt().clamp_min(1e-300) for score in scores]
 
 
 class Order:

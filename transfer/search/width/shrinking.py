@@ -7,10 +7,6 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from backbones.errors import UserInputError
-
-SCHEDULES = ("constant", "cosine", "steps")
-
 MOVED = 0.2
 """A gate has moved if it changed by this share of what it was."""
 
@@ -57,11 +53,3 @@ def moved_share(before: Sequence[Tensor], after: Sequence[Tensor]) -> float:
     """Share of the channels whose score has changed by `MOVED` of what it was, 0 to 1."""
     changes = [((b - a).abs() > MOVED * b.abs()) for b, a in zip(before, after, strict=True)]
     return sum(int(change.sum()) for change in changes) / max(sum(change.numel() for change in changes), 1)
-
-
-def check_strength(gamma: float | None, shrink: float) -> None:
-    """Raises `UserInputError` where the penalty would reward what it should punish."""
-    if gamma is not None and gamma < 0:
-        raise UserInputError(f"key 'gamma' is {gamma}, expected at least 0: a penalty, not a reward")
-    if shrink < 0:
-        raise UserInputError(f"key 'shrink' is {shrink}, expected at least 0: a penalty, not a reward")

@@ -129,6 +129,6 @@ class WidthTraining:
             net.load_state_dict(saved)
         for gate, values in zip(space.gates, state["gates"], strict=True):
             gate.copy_(values)
-        self.before = list(state["before"])
+        self.before = [saved.to(now) for saved, now in zip(state["before"], self.before, strict=True)]
         for optimizer, saved in zip(space.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
