@@ -96,15 +96,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     check_whole(path)
-    try:
-        with reading(path, "weights (.safetensors or .pth)"):
+    with reading(path, "weights (.safetensors or .pth)"):
+        try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL (\S+)", str(error))
-        raise UserInputError(
-            f"{path}: is no weights file, or holds {named[1] if named else 'something'} beside tensors and plain "
-            "values; it was not opened, save its state dict alone"
-        ) from None
+        except pickle.UnpicklingError as error:
+            named = re.search(r"GLOBAL (\S+)", str(error))
+            raise UserInputError(
+                f"{path}: is no weights file, or holds {named[1] if named else 'something'} beside tensors and plain "
+                "values; it was not opened, save its state dict alone"
+            ) from None
     return state_dict_of(content, str(path))
 
 

@@ -87,7 +87,7 @@ def config_of_backbone(card: BackboneCard) -> Config:
     }
     classes = len(state["fc.weight"])
     model = {"type": "Classifier", "num_classes": classes, "backbone": backbone}
-    config = {"task": "classification", "model": model}
+    config: dict[str, Any] = {"task": "classification", "model": model}
     if classes == len(FINE_LABELS) and any(entry.data.startswith("cifar100") for entry in card.measured):
         config["test_dataloader"] = {"dataset": {"type": "Cifar100"}}
     return Config(config, filename=str(card.path))

@@ -84,7 +84,11 @@ class OutOfMemoryError(RuntimeError):
     [
         (UserInputError("x: wrong\nexpected y"), 2, "error: x: wrong expected y\n"),
         (RunError("it broke"), 1, "error: it broke\n"),
-        (OSError(28, "No space left on device", "/x/y"), 1, "error: /x/y: No space left on device\n"),
+        (
+            OSError(28, "No space left on device", "/x/y"),
+            1,
+            "error: /x/y: No space left on device; check that path, its rights and the room there\n",
+        ),
         (MemoryError(), 1, "error: no memory left; take a smaller batch or smaller crops\n"),
         (OutOfMemoryError("CUDA"), 1, "error: no memory left; take a smaller batch or smaller crops\n"),
         (KeyboardInterrupt(), 130, "error: stopped by SIGINT\n"),

@@ -14,6 +14,16 @@ from transfer.engine.training import train
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Signals are heard, even where whoever started the tests ignores them, as nohup does."""
+    numbers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in numbers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def run(folder, name, work_dir, options=(), **arguments):
     path = engine_tiny.write_config(folder, name)
     return train(load_config(path, options), work_dir=work_dir, **arguments)

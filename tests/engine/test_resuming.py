@@ -88,7 +88,7 @@ def put(key, value):
 
 INCOMPLETE = {
     "averages": (drop("ema_state_dict"), "holds no averages of the weights"),
-    "schedules": (put("param_schedulers", []), r"holds 0 schedules .*of which the config has begun 2"),
+    "schedules": (put("param_schedulers", []), r"holds 0 schedules .*expected the 2 that the config has begun"),
     "no schedules": (drop("param_schedulers"), "holds 0 schedules"),
     "weights only": (drop("optimizer"), "holds weights only"),
     "iteration": (put("meta.iter", "six"), "its 'meta.iter' is 'six'"),

@@ -92,6 +92,8 @@ def check_kinds(config: Config) -> None:
     for split in ("val", "test"):
         keys = [f"{split}_{part}" for part in ("dataloader", "cfg", "evaluator")]
         missing = [key for key in keys if config.get(key) is None]
+        if split == "test" and missing == keys[1:]:
+            continue  # data without a test: enough to predict and to explain with; testing asks for the others itself
         if 0 < len(missing) < len(keys):
             raise UserInputError(f"config: has no {missing[0]!r}, expected all of {', '.join(keys)}, or none of them")
 
