@@ -27,8 +27,9 @@ from transfer.engine.images import find_images, read_image, write_image
 from transfer.engine.inference import check_finite, checkpoint_meta, load_model, provenance
 from transfer.engine.outputs import Results, checked_folder, shown_path, unique_stems
 
-LOADERS = ("LoadPicture", "LoadImageFromFile", "LoadMask", "LoadAnnotations")
-"""Steps of a pipeline that read files, which was done already, or of which there are none."""
+LOADERS = ("LoadPicture", "LoadImageFromFile")
+"""Steps of a pipeline that read an image's file."""
+MASK_LOADERS = ("LoadMask", "LoadAnnotations")
 MAX_PIXELS = 3_000_000
 """Larger images are predicted at this size, and their masks enlarged: memory grows with pixels times classes."""
 
@@ -74,14 +75,15 @@ def predict(
     init_default_scope(config.get("default_scope") or "mmseg")
     model = load_model(config, checkpoint)
     classes, palette = classes_of(config, checkpoint_meta(checkpoint), model.decode_head.num_classes)
-    pipeline = pipeline_of(config)
+    load, pipeline = pipelines_of(config)
     model = deployed_copy(model) if deploy else model
     made_with = provenance(config, checkpoint, deployed=deploy)
     with Results(folder, {**made_with, "classes": list(classes)}) as results, progress("images", len(images)) as show:
         for done, (image, stem) in enumerate(zip(images, unique_stems(images), strict=True), start=1):
             with results.attempt(image):
                 pixels = read_image(image)
-                ids = predict_pixels(model, pipeline, pixels, where=str(image))
+                loaded = load({"img_path": str(image)})["img"]
+                ids = predict_loaded(model, pipeline, loaded, where=str(image))
                 row = _write_mask(image, ids, folder / f"{stem}_mask.png", classes, palette)
                 if overlay:
                     row["overlay"] = f"{stem}_segmentation.png"
@@ -114,22 +116,26 @@ def classes_of(config: Config, meta: Mapping[str, Any], count: int) -> tuple[Seq
     return [f"class {i}" for i in range(count)], voc_palette(count)
 
 
-def pipeline_of(config: Config) -> Compose:
-    """The config's test pipeline behind its loaders; raises `UserInputError` where it has none."""
+def pipelines_of(config: Config) -> tuple[Compose, Compose]:
+    """What loads an image, and the rest of the config's test pipeline; raises `UserInputError` where it has none."""
     if not config.get("test_dataloader"):
         raise UserInputError(f"config {config.filename}: has no 'test_dataloader', whose pipeline prepares images")
     steps = config.test_dataloader.dataset.pipeline
-    return Compose([step for step in steps if step["type"] not in LOADERS])
+    load = [step for step in steps if step["type"] in LOADERS]
+    return Compose(load), Compose([step for step in steps if step["type"] not in (*LOADERS, *MASK_LOADERS)])
 
 
 @torch.no_grad()
-def predict_pixels(model: torch.nn.Module, pipeline: Compose, image_HW3: np.ndarray, where: str) -> np.ndarray:
-    """Class ids (H, W), uint8, of an RGB image, predicted at `MAX_PIXELS` at most; `where` is named in errors."""
-    height, width = image_HW3.shape[:2]
-    image_BGR = np.ascontiguousarray(_bounded(image_HW3)[..., ::-1])
-    shape = image_BGR.shape[:2]
+def predict_loaded(model: torch.nn.Module, pipeline: Compose, image: np.ndarray, where: str) -> np.ndarray:
+    """Class ids (H, W), uint8, of an image as loaders give it, BGR, predicted at `MAX_PIXELS` at most.
+
+    `where` is named in errors.
+    """
+    height, width = image.shape[:2]
+    image = _bounded(image)
+    shape = image.shape[:2]
     try:
-        data = pipeline({"img": image_BGR, "img_shape": shape, "ori_shape": shape, "seg_fields": []})
+        data = pipeline({"img": image, "img_shape": shape, "ori_shape": shape, "seg_fields": []})
     except cv2.error as error:  # such as for a side of 0 pixels after resizing
         raise UserInputError(f"{where}: cannot be resized as the config's test pipeline says: too slim") from error
     batch = {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
@@ -140,14 +146,14 @@ def predict_pixels(model: torch.nn.Module, pipeline: Compose, image_HW3: np.ndar
     return ids if shape == (height, width) else cv2.resize(ids, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
-def _bounded(image_HW3: np.ndarray) -> np.ndarray:
+def _bounded(image: np.ndarray) -> np.ndarray:
     """The image, made smaller where it has more than `MAX_PIXELS`."""
-    height, width = image_HW3.shape[:2]
+    height, width = image.shape[:2]
     if height * width <= MAX_PIXELS:
-        return image_HW3
+        return image
     scale = (MAX_PIXELS / (height * width)) ** 0.5
     size = max(int(width * scale), 1), max(int(height * scale), 1)
-    return cv2.resize(image_HW3, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def truth_of(config: Config, image: Path, shape_hw: tuple[int, ...]) -> np.ndarray | None:

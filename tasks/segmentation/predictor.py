@@ -12,7 +12,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
 
-from tasks.segmentation.predict import classes_of, pipeline_of, predict_pixels
+from tasks.segmentation.predict import classes_of, pipelines_of, predict_loaded
 from transfer.deploy import deploy as deployed_copy
 from transfer.engine.inference import checkpoint_meta, load_model
 
@@ -58,12 +58,13 @@ def load(config: Config, checkpoint: str | Path, *, deploy: bool = False) -> Pre
     with DefaultScope.overwrite_default_scope(config.get("default_scope") or "mmseg"):
         network = load_model(config, checkpoint)
         classes, palette = classes_of(config, checkpoint_meta(checkpoint), network.decode_head.num_classes)
-        pipeline = pipeline_of(config)
+        _, pipeline = pipelines_of(config)
     network = deployed_copy(network) if deploy else network
     return Predictor(network, pipeline, tuple(classes), tuple(tuple(colour) for colour in palette))
 
 
 def predict_image(predictor: Predictor, image_HW3: NDArray[np.uint8]) -> Segmented:
     """Segments one RGB image; raises `RunError` where the network's output is not finite."""
-    mask = predict_pixels(predictor.network, predictor.pipeline, image_HW3, where="image")
+    image_BGR = np.ascontiguousarray(image_HW3[..., ::-1])
+    mask = predict_loaded(predictor.network, predictor.pipeline, image_BGR, where="image")
     return Segmented(mask, predictor.classes, predictor.palette)

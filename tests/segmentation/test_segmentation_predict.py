@@ -182,3 +182,24 @@ def test_a_large_image_is_segmented_smaller_and_its_mask_enlarged(files, monkeyp
     found = predictor.predict_image(loaded, np.kron(small, np.ones((2, 2, 1), np.uint8))).mask
     np.testing.assert_array_equal(found, np.kron(expected, np.ones((2, 2), np.uint8)))
     assert len(np.unique(found)) > 1
+
+
+@pytest.mark.parametrize("options", [{"to_float32": True}, {"color_type": "grayscale"}])
+def test_a_loader_of_the_config_is_heeded(files, monkeypatch, options):
+    from tasks.segmentation import predict
+
+    config, seen = load_config("tiny.py"), []
+    pipeline = config.test_dataloader.dataset.pipeline
+    (place,) = [number for number, step in enumerate(pipeline) if step["type"] in predict.LOADERS]
+    pipeline[place] = {"type": "LoadImageFromFile", **options}
+
+    def segmented(model, pipeline, image, where):
+        seen.append(image)
+        return np.zeros(image.shape[:2], np.uint8)
+
+    monkeypatch.setattr(predict, "predict_loaded", segmented)
+    predict.predict(config, "tiny.pth", ["images/b.png"], out="out")
+    grey = "color_type" in options
+    expected = cv2.imread("images/b.png", cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(seen[0].squeeze(), expected)
+    assert seen[0].dtype == (np.uint8 if grey else np.float32)
