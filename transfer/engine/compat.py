@@ -168,8 +168,7 @@ def load_foreign_checkpoint(path: str | Path, map_location: Any = "cpu", *, mmap
             reason = f"it names {name[1]}, which is not on the list of harmless classes"
         raise UserInputError(
             f"{path}: not a checkpoint that can be read safely ({reason}); expected tensors and plain values, copy it "
-            "again or save its state "
-            "dict alone"
+            "again or save its state dict alone"
         ) from error
     _check_parts(checkpoint, path)
     if any(isinstance(v, _ForeignHistory) for v in checkpoint.get("message_hub", {}).get("log_scalars", {}).values()):
@@ -193,8 +192,7 @@ def _check_parts(checkpoint: Any, path: str | Path) -> None:
         if not isinstance(part, dict):
             raise UserInputError(
                 f"{path}: its {key!r} is a {type(part).__name__}, expected a dictionary as in a checkpoint of "
-                "mmengine; "
-                "take another one"
+                "mmengine; take another one"
             )
     for key in ("state_dict", "ema_state_dict"):
         odd = [name for name in checkpoint.get(key, {}) if not isinstance(name, str)]

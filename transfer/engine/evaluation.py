@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +25,7 @@ from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.console import repeat_command, say
 from transfer.engine.progress import metric_line, numbers
 from transfer.engine.runner_setup import build_runner, prepare, processes
-from transfer.engine.workdir import WorkDir
+from transfer.engine.workdir import WorkDir, cleared, no_empty_folders
 
 
 def evaluate(
@@ -72,7 +69,8 @@ def evaluate(
     meta = load_foreign_checkpoint(checkpoint).get("meta", {})
     prepare(config, work_dir=work_dir, seed=meta.get("seed"), launcher=launcher, training=False)
     config.load_from, config.resume = str(checkpoint), False
-    with processes(launcher), _cleared(Path(work_dir)), WorkDir(Path(work_dir), kept=lambda folder: ()).explained():
+    folder = WorkDir(Path(work_dir), kept=lambda folder: ())
+    with processes(launcher), no_empty_folders(folder.path), cleared(folder.path, _is_wrong_input), folder.explained():
         with without_initial_weights():
             runner = build_runner(config)
         backbone = backbone_meta(runner.model)  # which a deployed copy no longer says
@@ -103,20 +101,8 @@ def _check_writable(out: Path) -> None:
         )
 
 
-@contextmanager
-def _cleared(folder: Path) -> Iterator[None]:
-    """Removes what is written into a folder inside, and the folders made for it, where that ends with wrong input."""
-    new = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    before = set(folder.iterdir()) if folder.is_dir() else set()
-    try:
-        yield
-    except UserInputError:
-        for entry in (set(folder.iterdir()) if folder.is_dir() else set()) - before:
-            shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
-        for parent in new:
-            with suppress(OSError):  # somebody else's is in it
-                parent.rmdir()
-        raise
+def _is_wrong_input(error: BaseException) -> bool:
+    return isinstance(error, UserInputError)
 
 
 def _intervals(runner: Any) -> dict[str, Any]:

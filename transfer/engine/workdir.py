@@ -6,7 +6,7 @@ import errno
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,18 +57,13 @@ class WorkDir:
         if not is_main_process():
             yield
             return
-        new = [parent for parent in (self.path, *self.path.parents) if not parent.exists()]
-        _make(self.path)
-        self._refuse_links()
-        busy = f"{self.path}: another run is using this work directory; wait for it, or choose another --work-dir"
-        try:
-            with locked_file(self.path / LOCK, busy), self._cleared_where_nothing_came():
+        with no_empty_folders(self.path):
+            _make(self.path)
+            self._refuse_links()
+            busy = f"{self.path}: another run is using this work directory; wait for it, or choose another --work-dir"
+            with locked_file(self.path / LOCK, busy), cleared(self.path, self._in_vain):
                 remove_temporary(self.path)
                 yield
-        finally:
-            for parent in new:
-                if parent.is_dir() and not any(parent.iterdir()):
-                    parent.rmdir()
 
     def _refuse_links(self) -> None:
         for entry in sorted(self.path.iterdir()):
@@ -78,17 +73,9 @@ class WorkDir:
                     "or choose another --work-dir"
                 )
 
-    @contextmanager
-    def _cleared_where_nothing_came(self) -> Iterator[None]:
-        before = set(self.path.iterdir())
-        try:
-            yield
-        except BaseException as error:
-            in_vain = isinstance(error, (UserInputError, KeyboardInterrupt, Terminated)) or received_signal()
-            if in_vain and not self.kept(self.path):
-                for entry in set(self.path.iterdir()) - before:
-                    shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
-            raise
+    def _in_vain(self, error: BaseException) -> bool:
+        ended = isinstance(error, (UserInputError, KeyboardInterrupt, Terminated)) or bool(received_signal())
+        return ended and not self.kept(self.path)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -111,6 +98,35 @@ class WorkDir:
                 then = f"continue with: {resume_command()}" if kept else "start again"
                 raise RunError(f"{self.path}: {what}; {safe}; {mend} and {then}") from error
             raise
+
+
+@contextmanager
+def cleared(folder: Path, in_vain: Callable[[BaseException], bool]) -> Iterator[None]:
+    """Removes what is written into a folder inside, where that ends with an error of which `in_vain` holds."""
+    before = _entries(folder)
+    try:
+        yield
+    except BaseException as error:
+        if in_vain(error):
+            for entry in _entries(folder) - before:
+                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
+        raise
+
+
+def _entries(folder: Path) -> set[Path]:
+    return set(folder.iterdir()) if folder.is_dir() else set()
+
+
+@contextmanager
+def no_empty_folders(folder: Path) -> Iterator[None]:
+    """Removes in the end, of a folder and those above it, what was made inside and holds nothing."""
+    new = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    try:
+        yield
+    finally:
+        for parent in new:
+            with suppress(OSError):  # something is in it
+                parent.rmdir()
 
 
 def _make(folder: Path) -> None:

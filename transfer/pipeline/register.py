@@ -68,23 +68,46 @@ def register_search(
         raise UserInputError("--scheme and --run exclude each other: a run has a scheme of its own")
     work_dir = Path(work_dir)
     search = read_search(work_dir)
-    if search.in_channels != 3:
-        raise UserInputError(
-            f"{work_dir / SEARCH}: key 'in_channels' is {search.in_channels}, expected 3: registered backbones take "
-            "RGB images; search with such"
-        )
+    check_colour(search.in_channels, work_dir / SEARCH)
     training = _chosen(work_dir, search, scheme, run)
     check_name(name, search.arch)
     card = _card(name, search, training, work_dir)
     read_evaluations(work_dir, search)  # the log must be that of this search
     checkpoint = work_dir / training.checkpoint
     check_hash(checkpoint, training.sha256, f"run {training.name!r} of {STANDALONE}")
-    card, state = fitting(card, checkpoint, search.num_classes)
     origin = f"{_recipe(training)}, on {search.data}; checkpoint sha256 {training.sha256}"
+    return register_trained(card, checkpoint, search.num_classes, origin, directory=directory, licence=licence)
+
+
+def register_trained(
+    card: BackboneCard,
+    checkpoint: Path,
+    num_classes: int,
+    origin: str,
+    *,
+    directory: str | Path | None,
+    licence: str,
+) -> BackboneCard:
+    """Registers a card with the weights of a training's checkpoint, `origin` of them in words.
+
+    Raises:
+        UserInputError: the name is taken; the weights do not fit.
+        RunError: the weights cannot be written.
+    """
+    card, state = fitting(card, checkpoint, num_classes)
     try:
         return register_backbone(card, weights=state, licence=licence, weights_source=origin, directory=directory)
     except RunError as error:
         raise RunError(f"{error}; nothing was registered") from error
+
+
+def check_colour(in_channels: int, record: Path) -> None:
+    """Refuses what was searched on other images than backbones are registered for."""
+    if in_channels != 3:
+        raise UserInputError(
+            f"{record}: key 'in_channels' is {in_channels}, expected 3: registered backbones take RGB images; search "
+            "with such"
+        )
 
 
 # ---- which network

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from backbones.errors import UserInputError
 from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.workdir import WorkDir
 from transfer.pipeline.config import SearchConfig
@@ -29,6 +28,7 @@ from transfer.pipeline.stages.latency import MeasureLatency, given_table
 from transfer.pipeline.stages.search import SearchSchemes
 from transfer.pipeline.stages.standalone import TrainCandidates, training_config
 from transfer.pipeline.stages.supernet import TrainSupernet, given_checkpoint, supernet_config
+from transfer.pipeline.trained import refuse_begun
 from transfer.search.objective import Reward
 from transfer.search.supernet import beta_of
 
@@ -58,11 +58,7 @@ def run_search(
     """
     folder = Path(work_dir)
     check_config(config)
-    if (found := begun(folder)) and not resume:
-        raise UserInputError(
-            f"{folder}: holds a search already ({', '.join(found)}): continue with --resume, or choose another "
-            "--work-dir"
-        )
+    refuse_begun(folder, begun(folder), resume=resume)
     return run_stages(SearchRun(config, WorkDir(folder, begun), amp, engine or Serial()), STAGES)
 
 

@@ -30,6 +30,7 @@ from transfer.pipeline.config import SearchConfig, StandaloneConfig
 from transfer.pipeline.stages.base import SearchRun, Stage
 from transfer.pipeline.stages.describe import attention_of
 from transfer.pipeline.stages.supernet import supernet_config
+from transfer.pipeline.trained import checkpoint_of
 
 _OPTIONS = {
     "config": "standalone.config",
@@ -193,9 +194,7 @@ def train_network(config: SearchConfig, folder: Path, network: Network, amp: boo
 def _evaluated(config: SearchConfig, folder: Path, network: Network, amp: bool) -> Run:
     """Evaluates a finished training on D_val and on the test images."""
     work_dir = folder / "standalone" / network.folder
-    checkpoint = newest_checkpoint(work_dir)
-    if checkpoint is None:
-        raise UserInputError(f"{work_dir}: the training wrote no checkpoint; does its config have a checkpoint hook?")
+    checkpoint = checkpoint_of(work_dir)
     metrics = {}
     for split in ("val", "test"):
         testing = network_config(config, network)

@@ -9,13 +9,12 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from backbones.errors import UserInputError
-from transfer.engine.checkpoint import newest_checkpoint
 from transfer.engine.config_check import apply_options, load_config
 from transfer.engine.console import say
-from transfer.engine.training import newest_whole, train
+from transfer.engine.training import train
 from transfer.pipeline.config import SearchConfig
 from transfer.pipeline.stages.base import SearchRun, Stage
+from transfer.pipeline.trained import checkpoint_of, given_file, is_trained
 from transfer.search.supernet import SupernetProblem
 
 SUPERNET = "supernet"
@@ -32,20 +31,12 @@ def given_checkpoint(config: SearchConfig) -> Path | None:
     """The trained supernet that the config names, None where it names none; raises `UserInputError` if it is gone."""
     if config.supernet.checkpoint is None:
         return None
-    checkpoint = config.file(config.supernet.checkpoint)
-    if not checkpoint.is_file():
-        raise UserInputError(f"{config.path}: supernet.checkpoint={checkpoint}, no such file")
-    return checkpoint
+    return given_file(config.path, "supernet.checkpoint", config.file(config.supernet.checkpoint))
 
 
 def trained_supernet(run: SearchRun) -> Path:
     """The checkpoint of the supernet that is searched."""
-    checkpoint = given_checkpoint(run.config) or newest_checkpoint(run.file(SUPERNET))
-    if checkpoint is None:
-        raise UserInputError(
-            f"{run.file(SUPERNET)}: the training wrote no checkpoint; does its config have a checkpoint hook?"
-        )
-    return checkpoint
+    return given_checkpoint(run.config) or checkpoint_of(run.file(SUPERNET))
 
 
 def supernet_problem(run: SearchRun) -> SupernetProblem:
@@ -71,8 +62,7 @@ class TrainSupernet(Stage):
 
     def done(self, run: SearchRun) -> bool:
         """All its iterations."""
-        folder, wanted = run.file(SUPERNET), supernet_config(run.config).train_cfg.max_iters
-        return newest_checkpoint(folder) is not None and newest_whole(folder)[1]["meta"]["iter"] >= wanted
+        return is_trained(run.file(SUPERNET), supernet_config(run.config).train_cfg.max_iters)
 
     def make(self, run: SearchRun) -> int:
         """As far as it is not trained yet."""

@@ -24,11 +24,10 @@ from backbones.registry import get_card
 from backbones.trunk import Trunk
 from backbones.weights import load_weights
 from transfer.engine.backbone import registered_backbones, without_initial_weights
-from transfer.engine.checkpoint import newest_checkpoint
-from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.console import say
 from transfer.engine.training import train
 from transfer.engine.workdir import WorkDir
+from transfer.pipeline.trained import checkpoint_of, given_file, is_trained
 from transfer.pipeline.width.config import WidthConfig, WidthSearchConfig
 from transfer.search.supernet.problem import Batches
 from transfer.search.width.data import Stream, halves
@@ -58,20 +57,12 @@ def given_weights(config: WidthSearchConfig) -> Path | None:
         return get_card(config.dense_config().model.backbone.name).weights_path()
     if asked.checkpoint is None:
         return None
-    checkpoint = config.file(asked.checkpoint)
-    if not checkpoint.is_file():
-        raise UserInputError(f"{config.path}: dense.checkpoint={checkpoint}, no such file")
-    return checkpoint
+    return given_file(config.path, "dense.checkpoint", config.file(asked.checkpoint))
 
 
 def dense_weights(run: WidthRun) -> Path:
     """The weights at full width, once they are there."""
-    found = given_weights(run.config) or newest_checkpoint(run.file(DENSE))
-    if found is None:
-        raise UserInputError(
-            f"{run.file(DENSE)}: the training wrote no checkpoint; does its config have a checkpoint hook?"
-        )
-    return found
+    return given_weights(run.config) or checkpoint_of(run.file(DENSE))
 
 
 def train_dense(run: WidthRun) -> int:
@@ -79,8 +70,7 @@ def train_dense(run: WidthRun) -> int:
     if not run.config.needs_dense or given_weights(run.config) is not None:
         return 0
     config, place = run.config.dense_config(), run.file(DENSE)
-    trained = newest_checkpoint(place)
-    if trained is not None and load_foreign_checkpoint(trained)["meta"]["iter"] >= config.train_cfg.max_iters:
+    if is_trained(place, config.train_cfg.max_iters):
         return 0
     say("training the network at full width")
     return train(config, work_dir=place, resume=True, seed=run.config.dense.seed, amp=run.amp)

@@ -14,12 +14,12 @@ from mmengine.config import Config
 from backbones.errors import UserInputError
 from backbones.files import sha256_file
 from backbones.schema import as_json, write, write_json
-from transfer.engine.checkpoint import newest_checkpoint
 from transfer.engine.compat import load_foreign_checkpoint
 from transfer.engine.console import say
 from transfer.engine.evaluation import evaluate
 from transfer.engine.progress import numbers, training_seconds
 from transfer.engine.training import train
+from transfer.pipeline.trained import checkpoint_of
 from transfer.pipeline.width.artefacts import FINETUNED, Finetuned, Finetunes, Found, read_finetunes, read_widths
 from transfer.pipeline.width.config import WidthSearchConfig
 from transfer.pipeline.width.dense import WidthRun, backbone_of, dense_weights
@@ -90,9 +90,7 @@ def check_finetuning(config: WidthSearchConfig) -> None:
 
 def _tested(run: WidthRun, row: Found, work_dir: Path) -> Finetuned:
     """Evaluates a finished training on D_val and on the test images."""
-    checkpoint = newest_checkpoint(work_dir)
-    if checkpoint is None:
-        raise UserInputError(f"{work_dir}: the training wrote no checkpoint; does its config have a checkpoint hook?")
+    checkpoint = checkpoint_of(work_dir)
     meta = load_foreign_checkpoint(checkpoint)["meta"]
     figures = {}
     for split in ("val", "test"):

@@ -7,12 +7,12 @@ from typing import Any
 
 from backbones.arch import get_arch
 from backbones.card import BackboneCard, Figures, Provenance
-from backbones.errors import RunError, UserInputError, did_you_mean
-from backbones.registry import get_card, register_backbone
+from backbones.errors import UserInputError, did_you_mean
+from backbones.registry import get_card
 from backbones.scheme import ConnectionScheme
 from backbones.widths import WidthPlan
 from transfer.pipeline.artefacts import GO_ON
-from transfer.pipeline.register import check_hash, check_name, fitting, in_brackets, shown
+from transfer.pipeline.register import check_colour, check_hash, check_name, in_brackets, register_trained, shown
 from transfer.pipeline.width.artefacts import (
     FINETUNED,
     WIDTHS,
@@ -57,22 +57,14 @@ def register_width_search(
     """
     work_dir = Path(work_dir)
     search, tuned = read_widths(work_dir), read_finetunes(work_dir)
-    if search.in_channels != 3:
-        raise UserInputError(
-            f"{work_dir / WIDTHS}: key 'in_channels' is {search.in_channels}, expected 3: registered backbones take "
-            "RGB images; search with such"
-        )
+    check_colour(search.in_channels, work_dir / WIDTHS)
     found, network = _chosen(work_dir, search, tuned, run)
     check_name(name, search.arch)
     card = _card(name, search, found, network, tuned)
     checkpoint = work_dir / network.checkpoint
     check_hash(checkpoint, network.sha256, f"run {network.name!r} of {FINETUNED}")
-    card, state = fitting(card, checkpoint, search.num_classes)
     origin = f"{_recipe(tuned, network)}, on {search.data}; checkpoint sha256 {network.sha256}"
-    try:
-        return register_backbone(card, weights=state, licence=licence, weights_source=origin, directory=directory)
-    except RunError as error:
-        raise RunError(f"{error}; nothing was registered") from error
+    return register_trained(card, checkpoint, search.num_classes, origin, directory=directory, licence=licence)
 
 
 def _chosen(work_dir: Path, search: WidthSearch, tuned: Finetunes, run: str | None) -> tuple[Found, Finetuned]:

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backbones.errors import UserInputError
 from transfer.engine.allocator import keep_freed_memory
 from transfer.engine.checkpoint import newest_checkpoint
 from transfer.engine.workdir import WorkDir
+from transfer.pipeline.trained import refuse_begun
 from transfer.pipeline.width.artefacts import FINETUNED, WIDTHS
 from transfer.pipeline.width.config import WidthSearchConfig
 from transfer.pipeline.width.dense import DENSE, WidthRun, check_network, given_weights, train_dense
@@ -54,11 +54,7 @@ def run_width_search(
     """
     folder = Path(work_dir)
     check_config(config)
-    if (found := begun(folder)) and not resume:
-        raise UserInputError(
-            f"{folder}: holds a search already ({', '.join(found)}): continue with --resume, or choose another "
-            "--work-dir"
-        )
+    refuse_begun(folder, begun(folder), resume=resume)
     keep_freed_memory()
     run = WidthRun(config, WorkDir(folder, begun), amp)
     with run.folder.locked(), run.folder.explained():
