@@ -193,9 +193,11 @@ def read_metainfo(metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
     classes, palette = metainfo.get("classes"), metainfo.get("palette")
     if not isinstance(classes, (list, tuple)) or not classes or len({*map(str, classes)}) != len(classes):
         raise UserInputError(f"metainfo.classes={classes!r}: expected a list of different names, by class id")
-    if palette and (not isinstance(palette, (list, tuple)) or len(palette) != len(classes)):
+    if palette and not isinstance(palette, (list, tuple)):
+        raise UserInputError(f"metainfo.palette={palette!r:.60}: expected a list of one (R, G, B) a class")
+    if palette and len(palette) != len(classes):
         raise UserInputError(
-            f"metainfo.palette: has {palette!r:.60} for {len(classes)} classes, expected one (R, G, B) a class"
+            f"metainfo.palette: has {len(palette)} colours for {len(classes)} classes, expected one (R, G, B) a class"
         )
     for colour in palette or ():
         if (

@@ -97,7 +97,7 @@ WRONG = {
     "nwpu.json": ('{"img_id": "0001.jpg", "human_num": 975, "points": []}', "says 975 points (human_num) and lists 0"),
     "shapeless.json": ('{"shapes": [3]}', "is not LabelMe's JSON"),
     "label.csv": ("X,Y,label\n1,2,head\n", "`ean import-points` reads tables with other columns"),
-    "cut.npy": ("\x93NUMPY", "cannot be read"),
+    "cut.npy": ("\x93NUMPY", "truncated"),
     "text.mat": ("these are no heads", "truncated or no MATLAB file"),
     "empty.mat": ("", "truncated or no MATLAB file"),
     "rectangle.json": (

@@ -35,8 +35,8 @@ class COCO(Format):
         for annotation in content["annotations"]:
             if annotation["image_id"] not in images:
                 raise UserInputError(
-                    f"{path}: annotation {annotation.get('id')} is of image {annotation['image_id']!r}, expected "
-                    "one of its images: export it again"
+                    f"{path}: annotation {annotation.get('id')} is of image {annotation['image_id']!r}, which is none "
+                    "of its images, expected one of them: export it again"
                 )
             of[annotation["image_id"]].append(annotation)
         for key, image in images.items():

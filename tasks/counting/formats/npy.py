@@ -21,7 +21,7 @@ class Npy(PointsFile):
         return True
 
     def points(self, path: Path) -> np.ndarray:
-        with reading(path, "an array of numbers, of shape (N, 2)", "export it again"):
+        with reading(path, "an array of numbers, of shape (N, 2), not truncated", "export it again"):
             content = np.load(path, mmap_mode="r", allow_pickle=False)  # a header may claim any size
         if not isinstance(content, np.ndarray):
             raise UserInputError(f"{path}: holds several arrays, expected one of shape (N, 2): save each by itself")
